@@ -1,0 +1,165 @@
+"""What configuration compiles to: credentials, targets, plans, settings. Immutable once built.
+
+Source: `docs/` config pages; the CLIProxyAPI `config.yaml` and `routes.d` files both end here.
+Defaults live here and only here.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
+
+from proxy.convo.model import Capability, Reasoning
+from proxy.secret import Secret
+
+Provider: TypeAlias = Literal[
+    "openai-compat", "claude", "codex", "gemini", "vertex", "demo"
+]
+WireName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini"]
+Policy: TypeAlias = Literal["failover", "balance"]
+Strategy: TypeAlias = Literal["round-robin", "fill-first"]
+
+
+class Timeouts(Struct, frozen=True, kw_only=True):
+    """Seconds. `first_event`: from the request being sent to the first body byte; `idle`: between bytes."""
+
+    connect: float = 10.0
+    first_event: float = 300.0
+    idle: float = 300.0
+
+
+class Credential(Struct, frozen=True, kw_only=True):
+    """One key at one base URL: what a request needs to be sent. State lives in `accounts/`, by `id`.
+
+    `legacy`: it came from a CLIProxyAPI section, whose header defaults apply (spec sheets); entries
+    of routes.d send only what they say. `section` is that section's name (`claude-api-key`,
+    `passthru` ...) or `routes.d`.
+    """
+
+    id: str
+    """Stable over reloads: `<kind>:<12 hex>` as `spec` has it."""
+    provider: Provider
+    wire: WireName
+    base_url: str
+    """Without trailing slash."""
+    key: Secret = Secret("")
+    headers: tuple[tuple[str, str], ...] = ()
+    """Sent last, replacing headers of the same name."""
+    proxy: str = ""
+    """socks5://, http:// or https:// URL; empty = direct."""
+    http2: bool = False
+    upstream: str = ""
+    """Name of the upstream it belongs to (compat name, `claude`, routes.d table name)."""
+    label: str = ""
+    prefix: str = ""
+    weight: int = 1
+    section: str = "routes.d"
+    legacy: bool = False
+    timeouts: Timeouts = Timeouts()
+    in_flight: int = 0
+    """Most requests at a time; 0 = no limit."""
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """One credential that can serve the routed model, and the model's name there."""
+
+    credential: Credential
+    model: str
+    capability: Capability = Capability()
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """One upstream of a plan: its candidates in configured order."""
+
+    upstream: str
+    candidates: tuple[Candidate, ...]
+
+
+class Plan(Struct, frozen=True, kw_only=True):
+    """Where a request goes. `balance` rotates the targets per request, `failover` keeps the order."""
+
+    asked: str
+    """The name as the client spelled it."""
+    model: str
+    """The routed name, without thinking suffix; cooldowns are per credential and this name."""
+    targets: tuple[Target, ...]
+    policy: Policy = "failover"
+    strategy: Strategy = "round-robin"
+    reasoning: Reasoning | None = None
+    """From the thinking suffix `model(high)`, `model(8192)`."""
+
+
+class ListedModel(Struct, frozen=True, kw_only=True):
+    """One entry of the model lists."""
+
+    id: str
+    created: int = 0
+    owned_by: str = ""
+    kind: str = ""
+    display_name: str = ""
+    description: str = ""
+    version: str = ""
+    name: str = ""
+    """Gemini resource name without `models/`; empty = id."""
+    methods: tuple[str, ...] = ()
+    context: int = 0
+    output: int = 0
+    input_limit: int = 0
+    output_limit: int = 0
+    capability: Capability = Capability()
+
+
+class PayloadRule(Struct, frozen=True, kw_only=True):
+    """Edits of the upstream body (`payload:` of config.yaml, `[[payload]]` of routes.d).
+
+    `models`: (glob, wire or ""); paths are dotted, numbers index arrays.
+    """
+
+    action: Literal["default", "override", "remove"]
+    models: tuple[tuple[str, str], ...]
+    params: tuple[tuple[str, object], ...]
+
+
+class Tls(Struct, frozen=True):
+    """Server certificate and key files (PEM)."""
+
+    cert: str
+    key: str
+
+
+KEEPALIVE_DEFAULT: Final = 15.0
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything that is not a route."""
+
+    host: str = "127.0.0.1"
+    port: int = 8317
+    tls: Tls | None = None
+    api_keys: tuple[Secret, ...] = ()
+    auth_dir: str = ""
+    proxy_url: str = ""
+    debug: bool = False
+    request_retry: int = 0
+    max_retry_interval: float = 0.0
+    """Longest cooldown worth waiting for, seconds."""
+    disable_cooling: bool = False
+    keepalive: float = KEEPALIVE_DEFAULT
+    """Seconds between keep-alives of a quiet stream; 0 = none."""
+    bootstrap_retries: int = 0
+    payload: tuple[PayloadRule, ...] = ()
+    body_limit: int = 64 * 1024 * 1024
+    connections: int = 4096
+    """Most client connections at a time; further ones get 503."""
+    shutdown_grace: float = 30.0
+    cors: bool = True
+
+
+class Warning_(Struct, frozen=True):
+    """Something `check` says that is no error: an unknown key of config.yaml, an inert key."""
+
+    file: str
+    line: int
+    column: int
+    message: str

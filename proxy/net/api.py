@@ -1,0 +1,76 @@
+"""What the data path asks of the network. `proxy/net/transport.py` implements it on trio + httptools."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from msgspec import Struct
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Call(Struct, kw_only=True):
+    """One upstream request, ready to be written.
+
+    `headers`: complete but for Host, Content-Length, Connection and Accept-Encoding, which the
+    transport adds. Timeouts in seconds; 0 = none. `proxy`: URL or "".
+    """
+
+    method: bytes
+    url: str
+    """Absolute, already escaped."""
+    headers: Headers
+    body: bytes
+    proxy: str = ""
+    http2: bool = False
+    connect_timeout: float = 10.0
+    first_timeout: float = 300.0
+    idle_timeout: float = 300.0
+
+
+class Reply(Protocol):
+    """An upstream's answer: head read, body as it comes, content-encoding undone."""
+
+    status: int
+    headers: Headers
+    """Names in lower case, in order."""
+
+    async def receive(self) -> bytes:
+        """The next bytes of the body (at most 64 KiB decoded a piece); b"" at its end.
+
+        Raises:
+            UpstreamBroken: the body ended early, timed out or was malformed.
+        """
+        ...
+
+    async def read(self, limit: int) -> bytes:
+        """The whole rest of the body; UpstreamBroken past `limit` bytes."""
+        ...
+
+    async def aclose(self) -> None:
+        """Gives the connection back if the body was read to its end, else closes it. Never blocks."""
+        ...
+
+
+class Transport(Protocol):
+    """Sends calls over pooled connections."""
+
+    async def send(self, call: Call) -> Reply:
+        """Writes the call and reads the answer's head.
+
+        Raises:
+            UpstreamBroken: nothing usable came back.
+        """
+        ...
+
+
+class UpstreamBroken(Exception):
+    """The upstream failed below HTTP. `reason` is short and holds no URL and no secret.
+
+    kinds: connect, tls, proxy, timeout, closed, protocol, too_large.
+    """
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
