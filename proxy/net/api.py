@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, overload
 
 from msgspec import Struct
 
@@ -35,8 +35,14 @@ class Reply(Protocol):
     headers: Headers
     """Names in lower case, in order."""
 
-    async def receive(self) -> bytes:
+    @overload
+    async def receive(self) -> bytes: ...
+    @overload
+    async def receive(self, patience: float) -> bytes | None: ...
+    async def receive(self, patience: float = 0.0) -> bytes | None:
         """The next bytes of the body (at most 64 KiB decoded a piece); b"" at its end.
+
+        None if `patience` is above 0 and nothing came for so many seconds; the body goes on.
 
         Raises:
             UpstreamBroken: the body ended early, timed out or was malformed.

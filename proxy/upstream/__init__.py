@@ -1,0 +1,1 @@
+"""One provider a module: URL, headers, error classes. No translation, no selection."""

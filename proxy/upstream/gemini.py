@@ -1,0 +1,55 @@
+"""Gemini by API key, and Vertex AI by API key. Sheets: gemini-api-key, vertex."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from proxy.config.model import Candidate
+from proxy.jsonio import Body
+from proxy.net.api import Headers
+from proxy.upstream.base import Action, Client, finish_headers, join
+
+_METHODS: dict[Action, str] = {
+    "generate": "generateContent",
+    "stream": "streamGenerateContent?alt=sse",
+    "count": "countTokens",
+}
+_NOT_COUNTED = ("tools", "toolConfig", "generationConfig", "safetySettings")
+
+
+class Gemini:
+    """Providers `gemini` and `vertex`, which differ in the path before the model."""
+
+    always_streams = False
+    counts = True
+
+    def __init__(self, models_path: str) -> None:
+        self._path = models_path
+
+    def url(self, candidate: Candidate, action: Action, client: Client) -> str:  # noqa: ARG002  # streams are always asked for as SSE
+        """`{base}/v1beta/models/{model}:{method}` or Vertex's publisher path."""
+        model = quote(candidate.model, safe="/-._~:@")
+        return join(candidate.credential.base_url, f"{self._path}{model}:{_METHODS[action]}")
+
+    def headers(self, candidate: Candidate, action: Action, client: Client, body: Body) -> Headers:  # noqa: ARG002  # nothing of the client is forwarded
+        """The key in its own header, never in the URL."""
+        credential = candidate.credential
+        headers = [(b"Content-Type", b"application/json")]
+        if credential.key:
+            headers.append((b"X-Goog-Api-Key", credential.key.reveal().encode()))
+        return finish_headers(headers, credential)
+
+    def shape(self, body: Body, candidate: Candidate, action: Action, client: Client) -> None:  # noqa: ARG002  # same for all clients
+        """`countTokens` takes the conversation alone; the reference also names the model in the body."""
+        body.pop("session_id", None)
+        if action == "count":
+            for key in _NOT_COUNTED:
+                body.pop(key, None)
+        if candidate.credential.legacy:
+            body["model"] = candidate.model
+        else:
+            body.pop("model", None)
+
+
+PROVIDER = Gemini("/v1beta/models/")
+VERTEX = Gemini("/v1/publishers/google/models/")

@@ -1,0 +1,129 @@
+"""From a client's request to the call of one candidate: patched where the wires are the same,
+translated otherwise. Pure; everything decoded once is kept for the next candidate."""
+
+from __future__ import annotations
+
+from msgspec import DecodeError, Raw, Struct
+
+from proxy import wire as wires
+from proxy.config.model import Candidate, Plan, Settings
+from proxy.convo.model import Lost, Request
+from proxy.errors import bad_request
+from proxy.jsonio import Body, decode, encode, raw_of, top_level
+from proxy.net.api import Call, Headers
+from proxy.routing import payload
+from proxy.upstream import get as provider_of
+from proxy.upstream.base import Action, Client
+from proxy.wire.base import Target, Wire
+
+
+class Ask(Struct):
+    """One model request as a surface understood it.
+
+    `model` and `stream` come from the URL where they stand there (Gemini); "" and None otherwise.
+    `framing`: how the client wants its stream (`sse`, `json`).
+    """
+
+    wire: str
+    body: bytes
+    headers: Headers
+    count: bool = False
+    model: str = ""
+    stream: bool | None = None
+    framing: str = "sse"
+
+
+class Work:
+    """One request under way: the parsed head, and the conversation once a translation needed it."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+        self.client = wires.get(ask.wire)
+        try:
+            self.top = top_level(ask.body)
+        except DecodeError as error:
+            raise bad_request(f"the body is not a JSON object: {error}") from None
+        if ask.wire == "chat" and "messages" not in self.top and "input" in self.top:
+            # Some clients post Responses bodies to the chat endpoint; they are answered in kind.
+            ask.wire, self.client = "responses", wires.get("responses")
+        self.model = ask.model or self._text("model")
+        self.stream = self.top.get("stream") == _TRUE if ask.stream is None else ask.stream
+        self.lost: list[Lost] = []
+        self._request: Request | None = None
+        self._seen = Client(ask.wire, ask.headers)
+
+    def _text(self, key: str) -> str:
+        raw = self.top.get(key)
+        value = decode(raw_of(raw)) if raw is not None else None
+        if not isinstance(value, str) or not value:
+            raise bad_request(f"`{key}` must be a non-empty string")
+        return value
+
+    @property
+    def request(self) -> Request:
+        """The decoded conversation."""
+        if self._request is None:
+            self._request = self.client.decode_request(self.ask.body, self.model, self.stream)
+        return self._request
+
+    @property
+    def decoded(self) -> Request | None:
+        """The conversation if some translation decoded it."""
+        return self._request
+
+    def same_wire(self, candidate: Candidate) -> bool:
+        """Whether the body can go through without being decoded."""
+        return candidate.credential.wire == self.ask.wire
+
+    def action(self) -> Action:
+        """What is asked of the provider."""
+        if self.ask.count:
+            return "count"
+        return "stream" if self.stream else "generate"
+
+    def call(self, candidate: Candidate, plan: Plan, settings: Settings) -> Call:
+        """The request as it goes to this candidate. Raises ProxyError for what it cannot say."""
+        credential = candidate.credential
+        provider = provider_of(credential.provider)
+        action = self.action()
+        body = self._body(candidate, plan)
+        provider.shape(body, candidate, action, self._seen)
+        if settings.payload:
+            body = payload.apply(
+                settings.payload, body, original=dict(body), model=candidate.model, wire=credential.wire
+            )
+        headers = provider.headers(candidate, action, self._seen, body)
+        timeouts = credential.timeouts
+        return Call(
+            method=b"POST",
+            url=provider.url(candidate, action, self._seen),
+            headers=headers,
+            body=encode(body),
+            proxy=credential.proxy or settings.proxy_url,
+            http2=credential.http2,
+            connect_timeout=timeouts.connect,
+            first_timeout=timeouts.first_event,
+            idle_timeout=timeouts.idle,
+        )
+
+    def _body(self, candidate: Candidate, plan: Plan) -> Body:
+        credential = candidate.credential
+        upstream: Wire = wires.get(credential.wire)
+        target = Target(
+            model=candidate.model, capability=candidate.capability, provider=credential.provider
+        )
+        if self.same_wire(candidate):
+            body = dict(self.top)
+            if not self.ask.model:
+                body["model"] = Raw(encode(candidate.model))
+            if plan.reasoning is not None:
+                upstream.patch_reasoning(body, plan.reasoning, target)
+            return body
+        request = self.request
+        if plan.reasoning is not None:
+            request.reasoning = plan.reasoning
+        self.lost.clear()
+        return upstream.encode_request(request, target, self.lost)
+
+
+_TRUE = Raw(b"true")

@@ -1,0 +1,207 @@
+"""The two lanes of a stream: translated (hub) and passed through byte for byte. Pure.
+
+Both take upstream bytes and give client bytes. What the exchange has to know on the way stands in
+attributes: `useful` (output began: the commit point), `failed` (the upstream told an error),
+`finished` (the wire's own terminal event was seen), `usage`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from proxy.convo import events as ev
+from proxy.convo.fold import merge_usage
+from proxy.convo.model import ErrorInfo, Refusal, Text, Thinking, Usage
+from proxy.wire.base import AnswerContext, Wire
+
+_FRAMES: Final = (Refusal, Text, Thinking)
+_DELTAS: Final = (ev.TextDelta, ev.ThinkingDelta, ev.ArgumentsDelta)
+CUT: Final = ErrorInfo("the upstream closed the stream before its end", type="upstream_cut", status=502)
+
+
+class Lane:
+    """One stream on its way from upstream to client."""
+
+    __slots__ = ("failed", "finished", "started", "useful", "usage")
+
+    def __init__(self) -> None:
+        self.useful = False
+        self.finished = False
+        self.started = False
+        self.failed: ErrorInfo | None = None
+        self.usage: Usage | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """Client bytes for these upstream bytes; may be empty."""
+        raise NotImplementedError
+
+    def eof(self) -> bytes:
+        """The upstream closed: what the client still gets, ending in a terminal event."""
+        raise NotImplementedError
+
+    def fail(self, error: ErrorInfo) -> bytes:
+        """Ends the client's stream with an error event of its protocol; b"" if it ended already."""
+        raise NotImplementedError
+
+    def note(self, events: list[ev.Event]) -> None:
+        """Reads what the exchange has to know off the events."""
+        for event in events:
+            kind = type(event)
+            if kind in _DELTAS or kind is ev.Finished:
+                self.useful = True
+            elif isinstance(event, ev.PartStart):
+                # An empty text or thinking part is a mere frame; a call or an image is output.
+                self.useful |= not isinstance(event.part, _FRAMES)
+            elif isinstance(event, ev.UsageSeen):
+                self.usage = merge_usage(self.usage, event.usage)
+            elif isinstance(event, ev.Failed):
+                self.failed = event.error
+            elif kind is ev.Start:
+                self.started = True
+            elif kind is ev.End:
+                self.finished = self.failed is None
+
+
+class HubLane(Lane):
+    """upstream wire -> events -> client wire."""
+
+    __slots__ = ("_decoder", "_encoder")
+
+    def __init__(self, upstream: Wire, client: Wire, context: AnswerContext) -> None:
+        super().__init__()
+        self._decoder = upstream.stream_decoder()
+        self._encoder = client.stream_encoder(context)
+
+    def feed(self, data: bytes) -> bytes:
+        """Decodes and encodes all events that the bytes complete."""
+        events = self._decoder.feed(data)
+        if not events:
+            return b""
+        if not (self.useful and len(events) == 1 and type(events[0]) is ev.TextDelta):
+            self.note(events)
+        return self._encoder.encode(events)
+
+    def eof(self) -> bytes:
+        """Closes what is open; an upstream that stopped short gives an error event."""
+        if self.finished or self.failed is not None:
+            return b""
+        events = self._decoder.eof()
+        self.note(events)
+        return self._encoder.encode(events)
+
+    def fail(self, error: ErrorInfo) -> bytes:
+        """As `Lane.fail`."""
+        if self.finished or self.failed is not None:
+            return b""
+        self.failed = error
+        start: list[ev.Event] = [] if self.started else [ev.Start()]
+        return self._encoder.encode([*start, ev.Failed(error), ev.End()])
+
+
+class _Signs(Struct, frozen=True):
+    """Bytes that tell an event's kind without decoding it. Quoted, or at a line's start: a model's
+    own text cannot hold them, since JSON escapes its quotes and line ends."""
+
+    finish: tuple[bytes, ...]
+    error: tuple[bytes, ...]
+    usage: tuple[bytes, ...] = (b'"usage":{', b'"usage": {')
+
+
+_SIGNS: Final[dict[str, _Signs]] = {
+    "chat": _Signs((b"\ndata: [DONE]", b"\ndata:[DONE]"), (b'\ndata: {"error"', b'\ndata:{"error"')),
+    "responses": _Signs(
+        (
+            b'"type":"response.completed"',
+            b'"type": "response.completed"',
+            b'"type":"response.incomplete"',
+            b'"type": "response.incomplete"',
+        ),
+        (b"\nevent: error", b'"type":"response.failed"', b'"type": "response.failed"'),
+    ),
+    "anthropic": _Signs(
+        (b'"type":"message_stop"', b'"type": "message_stop"'),
+        (b"\nevent: error", b'\ndata: {"type":"error"', b'\ndata: {"type": "error"'),
+    ),
+    "gemini": _Signs(
+        (b'"finishReason"', b'"blockReason"'),
+        (b'\ndata: {"error"', b'\ndata:{"error"'),
+        (b'"usageMetadata"',),
+    ),
+}
+_LONGEST_LINE: Final = 1 << 20
+
+
+class PassLane(Lane):
+    """Same wire on both sides: bytes are relayed as they come.
+
+    Until output begins the events are decoded (the commit point must be right); after that whole
+    lines are searched for the signs of the end, of an error and of usage.
+    """
+
+    __slots__ = ("_context", "_line", "_probe", "_signs", "_wire")
+
+    def __init__(self, wire: Wire, context: AnswerContext) -> None:
+        super().__init__()
+        self._wire = wire
+        self._context = context
+        self._signs = _SIGNS[wire.name]
+        self._probe = wire.stream_decoder()
+        self._line = b"\n"
+
+    def feed(self, data: bytes) -> bytes:
+        """The bytes themselves."""
+        if not self.useful and self.failed is None:
+            self.note(self._probe.feed(data))
+        seen = self._line + data
+        cut = seen.rfind(b"\n")
+        if cut > 0:
+            self._search(seen)
+            self._line = seen[cut:]
+        else:
+            self._line = seen if len(seen) < _LONGEST_LINE else b""
+        return data
+
+    def _search(self, seen: bytes) -> None:
+        signs = self._signs
+        for sign in signs.finish:
+            if sign in seen:
+                self.finished = True
+        for sign in signs.usage:
+            if sign in seen:
+                self._read_usage(seen, sign)
+        if self.failed is None:
+            for sign in signs.error:
+                if sign in seen:
+                    self.failed = ErrorInfo("the upstream sent an error event", type="upstream_error")
+
+    def _read_usage(self, seen: bytes, sign: bytes) -> None:
+        at = seen.rfind(sign)
+        start = seen.rfind(b"\n", 0, at) + 1
+        end = seen.find(b"\n", at)
+        if end < 0:
+            return
+        for event in self._wire.stream_decoder().feed(seen[start:end] + b"\n\n"):
+            if isinstance(event, ev.UsageSeen):
+                self.usage = merge_usage(self.usage, event.usage)
+
+    def eof(self) -> bytes:
+        """Nothing, if the upstream ended as its protocol has it; else an error event."""
+        return b"" if self.finished else self.fail(CUT)
+
+    def fail(self, error: ErrorInfo) -> bytes:
+        """As `Lane.fail`; ends a half-sent line first."""
+        if self.finished or self.failed is not None:
+            return b""
+        self.failed = error
+        gap = b"" if self._line in (b"\n", b"\r\n") else b"\n\n"
+        encoder = self._wire.stream_encoder(self._context)
+        return gap + encoder.encode([ev.Failed(error), ev.End()])
+
+
+def lane(upstream: Wire, client: Wire, context: AnswerContext) -> Lane:
+    """The lane between two wires."""
+    if upstream.name == client.name:
+        return PassLane(client, context)
+    return HubLane(upstream, client, context)
