@@ -113,9 +113,7 @@ async def another_round(failure: ProxyError | None, plan: Plan, live: Live, roun
     return True
 
 
-async def attempt(
-    work: Work, candidate: Candidate, plan: Plan, out: Responder, live: Live
-) -> None:
+async def attempt(work: Work, candidate: Candidate, plan: Plan, out: Responder, live: Live) -> None:
     """One call to one credential, answered to the client. Raises ProxyError where it failed."""
     provider = provider_of(candidate.credential.provider)
     if work.ask.count and not provider.counts:

@@ -13,9 +13,7 @@ from msgspec import Struct
 from proxy.convo.model import Capability, Reasoning
 from proxy.secret import Secret
 
-Provider: TypeAlias = Literal[
-    "openai-compat", "claude", "codex", "gemini", "vertex", "demo"
-]
+Provider: TypeAlias = Literal["openai-compat", "claude", "codex", "gemini", "vertex", "demo"]
 WireName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini"]
 Policy: TypeAlias = Literal["failover", "balance"]
 Strategy: TypeAlias = Literal["round-robin", "fill-first"]
@@ -156,7 +154,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cors: bool = True
 
 
-class Warning_(Struct, frozen=True):
+class Warning_(Struct, frozen=True):  # noqa: N801  # `Warning` is a builtin exception
     """Something `check` says that is no error: an unknown key of config.yaml, an inert key."""
 
     file: str

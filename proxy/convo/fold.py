@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+from msgspec import Raw
+
 from proxy.convo import events as ev
 from proxy.convo.model import (
     Answer,
@@ -16,6 +19,8 @@ from proxy.convo.model import (
     ToolUse,
     Usage,
 )
+
+_raws = msgspec.json.Decoder(list[Raw])
 
 
 class Fold:
@@ -36,25 +41,33 @@ class Fold:
                 case ev.PartEnd():
                     self._close(event.choice, event.index)
                 case ev.SignatureDelta():
-                    part = self._choice(event.choice).parts[event.index]
-                    if isinstance(part, Thinking | ToolUse):
-                        part.signature, part.origin = event.signature, event.origin
-                        if isinstance(part, Thinking) and event.id:
-                            part.id = event.id
+                    self._sign(event)
                 case ev.CitationDelta():
                     self._cite(event)
-                case ev.UsageSeen():
-                    self.answer.usage = merge_usage(self.answer.usage, event.usage)
                 case ev.Finished():
                     self._choice(event.choice).finish = event.finish
-                case ev.Failed():
-                    self.answer.error = event.error
-                case ev.Start():
-                    answer = self.answer
-                    answer.id, answer.model = event.id, event.model
-                    answer.created, answer.service_tier = event.created, event.service_tier
-                case ev.Ping() | ev.End():
-                    pass
+                case _:
+                    self._about(event)
+
+    def _about(self, event: ev.Event) -> None:
+        answer = self.answer
+        match event:
+            case ev.Start():
+                answer.id, answer.model = event.id, event.model
+                answer.created, answer.service_tier = event.created, event.service_tier
+            case ev.UsageSeen():
+                answer.usage = merge_usage(answer.usage, event.usage)
+            case ev.Failed():
+                answer.error = event.error
+            case _:
+                pass
+
+    def _sign(self, event: ev.SignatureDelta) -> None:
+        part = self._choice(event.choice).parts[event.index]
+        if isinstance(part, Thinking | ToolUse):
+            part.signature, part.origin = event.signature, event.origin
+            if isinstance(part, Thinking) and event.id:
+                part.id = event.id
 
     def _choice(self, index: int) -> Choice:
         choices = self.answer.choices
@@ -103,9 +116,7 @@ def fold(events: Iterable[ev.Event]) -> Answer:
 
 def unfold(answer: Answer) -> list[ev.Event]:
     """A whole answer as the events of a stream (a client asked to stream, the upstream did not)."""
-    out: list[ev.Event] = [
-        ev.Start(answer.id, answer.model, answer.created, answer.service_tier)
-    ]
+    out: list[ev.Event] = [ev.Start(answer.id, answer.model, answer.created, answer.service_tier)]
     for number, choice in enumerate(answer.choices):
         for index, part in enumerate(choice.parts):
             out += _unfold_part(part, index, number)
@@ -128,7 +139,12 @@ def _unfold_part(part: Part, index: int, choice: int) -> list[ev.Event]:
         case Text(text=text):
             out = [ev.PartStart(index, Text(""), choice), ev.TextDelta(index, text, choice)]
             if part.citations:
-                out += [ev.CitationDelta(index, part.citations[0], part.citations[1], choice)]
+                origin, listed = part.citations
+                out += [
+                    ev.CitationDelta(index, origin, raw, choice) for raw in _raws.decode(listed)
+                ]
+            if part.signature:
+                out.append(ev.SignatureDelta(index, part.signature, part.origin, choice))
         case Refusal(text=text):
             out = [ev.PartStart(index, Refusal(""), choice), ev.TextDelta(index, text, choice)]
         case Thinking(text=text, redacted=False):

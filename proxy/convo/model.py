@@ -26,6 +26,9 @@ class Text(Struct, omit_defaults=True):
     cache: Raw | None = None
     """Anthropic `cache_control`, a hint: other wires drop it without listing it."""
     citations: tuple[str, Raw] | None = None
+    signature: str = ""
+    """Gemini's thoughtSignature of a text part (`origin` = its wire); other wires drop it."""
+    origin: str = ""
 
 
 class Thinking(Struct, omit_defaults=True):
@@ -61,6 +64,8 @@ class Media(Struct, omit_defaults=True):
     detail: str = ""
     context: str = ""
     cache: Raw | None = None
+    citations: Raw | None = None
+    """Anthropic's `citations` setting of a document, a hint like `cache`."""
 
 
 class ToolUse(Struct, omit_defaults=True):

@@ -10,10 +10,20 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from msgspec import DecodeError, Struct
 import msgspec
+from msgspec import DecodeError, Struct
 
-from proxy.convo.model import Media, Opaque, Part, Refusal, Request, Text, Thinking, ToolResult, ToolUse
+from proxy.convo.model import (
+    Media,
+    Opaque,
+    Part,
+    Refusal,
+    Request,
+    Text,
+    Thinking,
+    ToolResult,
+    ToolUse,
+)
 
 _PIECES: Final = re.compile(r"[A-Za-z]+|[0-9]{1,3}|[^\sA-Za-z0-9]")
 _MESSAGE_FRAME: Final = 4

@@ -70,7 +70,7 @@ class Transport(Protocol):
         ...
 
 
-class UpstreamBroken(Exception):
+class UpstreamBroken(Exception):  # noqa: N818  # reads as what happened: `except UpstreamBroken`
     """The upstream failed below HTTP. `reason` is short and holds no URL and no secret.
 
     kinds: connect, tls, proxy, timeout, closed, protocol, too_large.

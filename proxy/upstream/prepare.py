@@ -90,7 +90,11 @@ class Work:
         provider.shape(body, candidate, action, self._seen)
         if settings.payload:
             body = payload.apply(
-                settings.payload, body, original=dict(body), model=candidate.model, wire=credential.wire
+                settings.payload,
+                body,
+                original=dict(body),
+                model=candidate.model,
+                wire=credential.wire,
             )
         headers = provider.headers(candidate, action, self._seen, body)
         timeouts = credential.timeouts

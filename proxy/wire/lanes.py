@@ -18,13 +18,15 @@ from proxy.wire.base import AnswerContext, Wire
 
 _FRAMES: Final = (Refusal, Text, Thinking)
 _DELTAS: Final = (ev.TextDelta, ev.ThinkingDelta, ev.ArgumentsDelta)
-CUT: Final = ErrorInfo("the upstream closed the stream before its end", type="upstream_cut", status=502)
+CUT: Final = ErrorInfo(
+    "the upstream closed the stream before its end", type="upstream_cut", status=502
+)
 
 
 class Lane:
     """One stream on its way from upstream to client."""
 
-    __slots__ = ("failed", "finished", "started", "useful", "usage")
+    __slots__ = ("failed", "finished", "started", "usage", "useful")
 
     def __init__(self) -> None:
         self.useful = False
@@ -110,7 +112,9 @@ class _Signs(Struct, frozen=True):
 
 
 _SIGNS: Final[dict[str, _Signs]] = {
-    "chat": _Signs((b"\ndata: [DONE]", b"\ndata:[DONE]"), (b'\ndata: {"error"', b'\ndata:{"error"')),
+    "chat": _Signs(
+        (b"\ndata: [DONE]", b"\ndata:[DONE]"), (b'\ndata: {"error"', b'\ndata:{"error"')
+    ),
     "responses": _Signs(
         (
             b'"type":"response.completed"',
@@ -174,7 +178,9 @@ class PassLane(Lane):
         if self.failed is None:
             for sign in signs.error:
                 if sign in seen:
-                    self.failed = ErrorInfo("the upstream sent an error event", type="upstream_error")
+                    self.failed = ErrorInfo(
+                        "the upstream sent an error event", type="upstream_error"
+                    )
 
     def _read_usage(self, seen: bytes, sign: bytes) -> None:
         at = seen.rfind(sign)

@@ -1,0 +1,82 @@
+"""The composition root: builds the objects from a configuration, starts and stops them in order."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from proxy.accounts.pool import Pool
+from proxy.clock import Clock
+from proxy.exchange import Live
+from proxy.net.transport import Transport
+from proxy.surface.router import App
+from proxy.telemetry.log import Log
+from proxy.upstream.offline import WithDemo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.config.load import Loaded
+
+_FLUSH: Final = 0.5
+"""Seconds that a log line may wait."""
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def run(loaded: Loaded, *, ready: Callable[[str], None] | None = None) -> int:
+    """Serves until TERM or INT; 0 after a clean stop. `ready` is told the URL once the port is open."""
+    trio.run(main, loaded, ready)
+    return 0
+
+
+async def main(loaded: Loaded, ready: Callable[[str], None] | None) -> None:
+    """The root nursery: the server, the log writer, the signal watcher."""
+    settings = loaded.settings
+    log = Log(debug=settings.debug)
+    transport = Transport()
+    live = Live(
+        table=loaded.table,
+        pool=Pool(disable_cooling=settings.disable_cooling),
+        settings=settings,
+        transport=WithDemo(transport),
+        clock=Clock(),
+        log=log,
+    )
+    for warning in loaded.warnings:
+        log.line("warn", "config", at=f"{warning.file}:{warning.line}", message=warning.message)
+    try:
+        async with trio.open_nursery() as background:
+            background.start_soon(_flush, log)
+            async with trio.open_nursery() as nursery:
+                with trio.open_signal_receiver(*_STOPS) as signals:
+                    stop = trio.Event()
+                    port = await nursery.start(_serve, settings, App(live), stop)
+                    url = f"{'https' if settings.tls else 'http'}://{_shown(settings.host)}:{port}"
+                    log.line("info", "listening", url=url)
+                    log.flush()
+                    if ready is not None:
+                        ready(url)
+                    async for number in signals:
+                        log.line("info", "stopping", signal=signal.Signals(number).name)
+                        if stop.is_set():
+                            nursery.cancel_scope.cancel()
+                        stop.set()
+                        break
+            background.cancel_scope.cancel()
+    finally:
+        log.flush()
+        await transport.aclose()
+
+
+def _shown(host: str) -> str:
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104  # a wildcard cannot be called
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+async def _flush(log: Log) -> None:
+    while True:
+        await trio.sleep(_FLUSH)
+        log.flush()
