@@ -1,0 +1,276 @@
+"""The built-in model lists as data. Source: the reference's recorded model lists and provider sheets.
+
+A Codex base also makes its effort ids (`gpt-5` + `high` -> `gpt-5-high`): same date, limits and levels.
+`thinking=None`: nothing recorded, so nothing is restricted; `False`: the model is known not to think.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from proxy.config.model import ListedModel
+from proxy.convo.model import Capability, Effort
+
+_200K: Final = 200_000
+_128K: Final = 128_000
+
+
+def _claude(
+    id: str,
+    created: int,
+    name: str,
+    context: int,
+    output: int,
+    thinking: bool | None,
+    text: str = "",
+) -> ListedModel:
+    budget = 100_000 if thinking else 0
+    return ListedModel(
+        id=id,
+        created=created,
+        owned_by="anthropic",
+        kind="claude",
+        display_name=name,
+        description=text,
+        context=context,
+        output=output,
+        capability=Capability(
+            thinking=thinking,
+            budget_min=1024 if thinking else 0,
+            budget_max=budget,
+            dynamic_allowed=bool(thinking),
+            context=context,
+            output=output,
+        ),
+    )
+
+
+_GEMINI_METHODS: Final = (
+    "generateContent",
+    "countTokens",
+    "createCachedContent",
+    "batchGenerateContent",
+)
+
+
+def _gemini(
+    id: str,
+    created: int,
+    name: str,
+    version: str,
+    *,
+    text: str = "",
+    levels: tuple[str, ...] = (),
+    budget: tuple[int, int] = (128, 32768),
+) -> ListedModel:
+    return ListedModel(
+        id=id,
+        created=created,
+        owned_by="google",
+        kind="gemini",
+        display_name=name,
+        description=text or name,
+        version=version,
+        methods=_GEMINI_METHODS,
+        input_limit=1_048_576,
+        output_limit=65_536,
+        capability=Capability(
+            thinking=True,
+            levels=levels,
+            budget_min=budget[0],
+            budget_max=budget[1],
+            zero_allowed=budget[0] == 0,
+            dynamic_allowed=True,
+            context=1_048_576,
+            output=65_536,
+        ),
+    )
+
+
+_EFFORT_TEXT: Final = {"none": "no", "xhigh": "extra-high"}
+_EFFORT_NAME: Final = {"xhigh": "XHigh"}
+_LOW_HIGH: Final[tuple[Effort, ...]] = ("low", "medium", "high")
+_MINIMAL: Final[tuple[Effort, ...]] = ("minimal", *_LOW_HIGH)
+_CODING: Final = "The best model for coding and agentic tasks across domains."
+_CHEAPER: Final = "cheaper, faster, but less capable version of"
+
+_CODEX_BASES: Final[
+    tuple[tuple[str, int, str, str, str, tuple[Effort, ...], tuple[Effort, ...]], ...]
+] = (
+    # id, created, display name, version, description, levels, efforts that have an id of their own
+    ("gpt-5", 1754524800, "GPT 5", "gpt-5-2025-08-07",
+     f"Stable version of GPT 5, {_CODING}", _MINIMAL, _MINIMAL),
+    ("gpt-5-codex", 1757894400, "GPT 5 Codex", "gpt-5-2025-09-15",
+     f"Stable version of GPT 5 Codex, {_CODING}", _LOW_HIGH, _LOW_HIGH),
+    ("gpt-5-codex-mini", 1762473600, "GPT 5 Codex Mini", "gpt-5-2025-11-07",
+     f"Stable version of GPT 5 Codex Mini: {_CHEAPER} GPT 5 Codex.", _LOW_HIGH, _LOW_HIGH[1:]),
+    ("gpt-5.1", 1762905600, "GPT 5", "gpt-5.1-2025-11-12",
+     f"Stable version of GPT 5, {_CODING}", ("none", *_LOW_HIGH), ("none", *_LOW_HIGH)),
+    ("gpt-5.1-codex", 1762905600, "GPT 5.1 Codex", "gpt-5.1-2025-11-12",
+     f"Stable version of GPT 5.1 Codex, {_CODING}", _LOW_HIGH, _LOW_HIGH),
+    ("gpt-5.1-codex-mini", 1762905600, "GPT 5.1 Codex Mini", "gpt-5.1-2025-11-12",
+     f"Stable version of GPT 5.1 Codex Mini: {_CHEAPER} GPT 5.1 Codex.", _LOW_HIGH, _LOW_HIGH[1:]),
+    ("gpt-5.1-codex-max", 1763424000, "GPT 5.1 Codex Max", "gpt-5.1-max",
+     "Stable version of GPT 5.1 Codex Max", (*_LOW_HIGH, "xhigh"), (*_LOW_HIGH, "xhigh")),
+    ("gpt-5.2", 1765440000, "GPT 5.2", "gpt-5.2",
+     "Stable version of GPT 5.2", ("none", *_LOW_HIGH, "xhigh"), ("none", *_LOW_HIGH, "xhigh")),
+    ("gpt-5.2-codex", 1765440000, "GPT 5.2 Codex", "gpt-5.2",
+     f"Stable version of GPT 5.2 Codex, {_CODING}", (*_LOW_HIGH, "xhigh"), (*_LOW_HIGH, "xhigh")),
+)  # fmt: skip
+
+
+def _codex() -> tuple[list[ListedModel], dict[str, tuple[str, Effort]]]:
+    models: list[ListedModel] = []
+    efforts: dict[str, tuple[str, Effort]] = {}
+    for base, created, title, version, text, levels, own in _CODEX_BASES:
+
+        def model(id: str, name: str, description: str) -> ListedModel:
+            return ListedModel(
+                id=id,
+                created=created,  # noqa: B023  # called in this turn of the loop only
+                owned_by="openai",
+                kind="openai",
+                display_name=name,
+                description=description,
+                version=version,  # noqa: B023  # as above
+                context=400_000,
+                output=_128K,
+                capability=Capability(
+                    thinking=True,
+                    levels=levels,  # noqa: B023  # as above
+                    context=400_000,
+                    output=_128K,
+                ),
+            )
+
+        models.append(model(base, title, text))
+        family = "GPT 5.1" if base == "gpt-5.1" else title
+        for effort in own:
+            id = f"{base}-{effort}"
+            name = f"{family} {_EFFORT_NAME.get(effort, effort.title())}"
+            budget = _EFFORT_TEXT.get(effort, effort)
+            models.append(model(id, name, f"Alias for {family} with {budget} thinking budget."))
+            efforts[id] = (base, effort)
+    return models, efforts
+
+
+_CODEX, EFFORT_IDS = _codex()
+
+CLAUDE: Final = (
+    _claude("claude-haiku-4-5-20251001", 1759276800, "Claude 4.5 Haiku", _200K, 64_000, None),
+    _claude("claude-sonnet-4-5-20250929", 1759104000, "Claude 4.5 Sonnet", _200K, 64_000, True),
+    _claude(
+        "claude-opus-4-5-20251101",
+        1761955200,
+        "Claude 4.5 Opus",
+        _200K,
+        64_000,
+        True,
+        "Premium model combining maximum intelligence with practical performance",
+    ),
+    _claude("claude-opus-4-1-20250805", 1722945600, "Claude 4.1 Opus", _200K, 32_000, True),
+    _claude("claude-opus-4-20250514", 1715644800, "Claude 4 Opus", _200K, 32_000, True),
+    _claude("claude-sonnet-4-20250514", 1715644800, "Claude 4 Sonnet", _200K, 64_000, True),
+    _claude("claude-3-7-sonnet-20250219", 1708300800, "Claude 3.7 Sonnet", _128K, 8192, True),
+    _claude("claude-3-5-haiku-20241022", 1729555200, "Claude 3.5 Haiku", _128K, 8192, False),
+)
+CODEX: Final = tuple(_CODEX)
+_PRO_LEVELS: Final = ("low", "high")
+GEMINI: Final = (
+    _gemini(
+        "gemini-2.5-pro",
+        1750118400,
+        "Gemini 2.5 Pro",
+        "2.5",
+        text="Stable release (June 17th, 2025) of Gemini 2.5 Pro",
+    ),
+    _gemini(
+        "gemini-2.5-flash",
+        1750118400,
+        "Gemini 2.5 Flash",
+        "001",
+        text="Stable version of Gemini 2.5 Flash, our mid-size multimodal model that supports up to"
+        " 1 million tokens, released in June of 2025.",
+        budget=(0, 24576),
+    ),
+    _gemini(
+        "gemini-2.5-flash-lite",
+        1753142400,
+        "Gemini 2.5 Flash Lite",
+        "2.5",
+        text="Our smallest and most cost effective model, built for at scale usage.",
+        budget=(0, 24576),
+    ),
+    _gemini("gemini-3-pro-preview", 1737158400, "Gemini 3 Pro Preview", "3.0", levels=_PRO_LEVELS),
+    _gemini("gemini-3-flash-preview", 1765929600, "Gemini 3 Flash Preview", "3.0", levels=_MINIMAL),
+    _gemini(
+        "gemini-3-pro-image-preview",
+        1737158400,
+        "Gemini 3 Pro Image Preview",
+        "3.0",
+        levels=_PRO_LEVELS,
+    ),
+)
+VERTEX: Final = tuple(
+    _gemini(
+        model.id,
+        model.created,
+        model.display_name,
+        model.version,
+        text="Our most intelligent model built for speed, combining frontier intelligence with"
+        " superior search and grounding.",
+        levels=_MINIMAL,
+    )
+    if model.id == "gemini-3-flash-preview"
+    else model
+    for model in GEMINI
+)
+
+
+def _budget(low: int, high: int) -> Capability:
+    return Capability(
+        thinking=True,
+        budget_min=low,
+        budget_max=high,
+        zero_allowed=low == 0,
+        dynamic_allowed=True,
+    )
+
+
+_ALL_LEVELS: Final = ("none", "auto", "minimal", "low", "medium", "high", "xhigh")
+
+OTHER: Final[dict[str, Capability]] = {
+    # Providers without a built-in list here; their models may still be named by a route.
+    "gemini-pro-latest": _budget(128, 32768),
+    "gemini-flash-latest": _budget(0, 24576),
+    "gemini-flash-lite-latest": Capability(
+        thinking=True,
+        budget_min=512,
+        budget_max=24576,
+        zero_allowed=True,
+        dynamic_allowed=True,
+    ),
+    "gemini-claude-sonnet-4-5-thinking": Capability(
+        thinking=True, budget_min=1024, budget_max=200_000, context=_200K, output=64_000
+    ),
+    "gemini-claude-opus-4-5-thinking": Capability(
+        thinking=True, budget_min=1024, budget_max=200_000, context=_200K, output=64_000
+    ),
+    **{
+        f"kiro-claude-{name}{suffix}": Capability(
+            thinking=True,
+            budget_min=1024,
+            budget_max=32_000,
+            zero_allowed=True,
+            dynamic_allowed=True,
+            context=_200K,
+            output=64_000,
+        )
+        for name in ("opus-4-5", "sonnet-4-5", "sonnet-4", "haiku-4-5")
+        for suffix in ("", "-agentic")
+    },
+    **{
+        name: Capability(thinking=True, levels=_ALL_LEVELS)
+        for name in ("glm-4.6", "glm-4.7", "minimax-m2", "minimax-m2.1")
+    },
+}
