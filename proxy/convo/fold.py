@@ -64,7 +64,7 @@ class Fold:
 
     def _sign(self, event: ev.SignatureDelta) -> None:
         part = self._choice(event.choice).parts[event.index]
-        if isinstance(part, Thinking | ToolUse):
+        if isinstance(part, Text | Thinking | ToolUse):
             part.signature, part.origin = event.signature, event.origin
             if isinstance(part, Thinking) and event.id:
                 part.id = event.id

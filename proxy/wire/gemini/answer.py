@@ -115,8 +115,7 @@ class Encoder:
             case ev.Start():
                 self._head(event)
             case ev.Failed():
-                self._finishes.clear()
-                out.append(self._frame(encode_info(event.error), wrap=False))
+                self._fail(event, out)
             case ev.End():
                 self._close(out)
             case _:
@@ -208,6 +207,14 @@ class Encoder:
         mark = b"[" if self._first else b",\r\n"
         self._first = False
         return mark + chunk
+
+    def _fail(self, event: ev.Failed, out: list[bytes]) -> None:
+        """What was counted so far is told before the error, which has no place for it."""
+        self._finishes.clear()
+        counted = usage_metadata(self._usage)
+        if counted is not None:
+            out.append(self._frame(_encode({"usageMetadata": counted})[:-1] + self._tail))
+        out.append(self._frame(encode_info(event.error), wrap=False))
 
     def _close(self, out: list[bytes]) -> None:
         self._over = True

@@ -70,7 +70,7 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     if tools:
         body["tools"] = tools
     if request.tool_choice is not None and (tools or own):
-        body["toolConfig"] = {"functionCallingConfig": _choice(request.tool_choice, lost)}
+        body["toolConfig"] = {"functionCallingConfig": _choice(request.tool_choice, lost, own=own)}
     config = _config(request, target, lost)
     if own:
         _own_extras(body, config, request)
@@ -203,13 +203,16 @@ class _Writer:
         return out
 
     def _call(self, call: ToolUse) -> WirePart:
-        name = names.fit(call.name)
+        name = self._name(call.name)
         signature = call.signature if call.origin == "gemini" else ""
         if not signature and self._checks and not self._open:
             signature = signatures.SKIP
         self._called[call.id] = name
         self._open.append(call.id)
         return parts_of.call_part(call, name, signature)
+
+    def _name(self, name: str) -> str:
+        return name if self._own else names.fit(name)
 
     def _thought(self, part: Thinking, out: list[WirePart]) -> None:
         if part.signature and part.origin != "gemini":
@@ -283,7 +286,7 @@ class _Writer:
         inner: WirePart = {}
         if result.id and not result.id.startswith(parts_of.SYNTHETIC):
             inner["id"] = result.id
-        inner["name"] = self._called.get(result.id) or names.fit(result.name or "unknown")
+        inner["name"] = self._called.get(result.id) or self._name(result.name or "unknown")
         own: list[WirePart] = []
         texts: list[str] = []
         for part in result.content:
@@ -372,13 +375,16 @@ def _server(tool: Tool) -> object | None:
     return {"urlContext": {}} if tool.type.startswith("web_fetch") else None
 
 
-def _choice(choice: ToolChoice, lost: list[Lost]) -> dict[str, object]:
-    allowed = [names.fit(name) for name in choice.names or []]
+def _choice(choice: ToolChoice, lost: list[Lost], *, own: bool) -> dict[str, object]:
+    allowed = [name if own else names.fit(name) for name in choice.names or []]
     match choice.mode:
         case "none":
             return {"mode": "NONE"}
         case "tool":
-            return {"mode": "ANY", "allowedFunctionNames": [names.fit(choice.name)]}
+            return {
+                "mode": "ANY",
+                "allowedFunctionNames": [choice.name if own else names.fit(choice.name)],
+            }
         case "required":
             return {"mode": "ANY", "allowedFunctionNames": allowed} if allowed else {"mode": "ANY"}
     if allowed:

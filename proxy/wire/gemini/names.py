@@ -29,6 +29,8 @@ def fit(name: str) -> str:
 
 def client_names(request: Request) -> dict[str, str]:
     """Name sent -> the client's tool name, for the names that had to change; {} as a rule."""
+    if request.origin == "gemini":
+        return {}
     names = [tool.name for tool in request.tools if tool.kind != "server"]
     names += [
         part.name
