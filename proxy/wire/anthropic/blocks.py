@@ -1,0 +1,161 @@
+"""Content blocks to parts. Requests and answers have the same blocks; both decoders read them here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from proxy.convo.model import (
+    Media,
+    MediaKind,
+    Opaque,
+    Part,
+    Text,
+    Thinking,
+    ToolResult,
+    ToolUse,
+)
+from proxy.convo.signature import unseal
+from proxy.jsonio import text_of
+from proxy.wire.anthropic import types as t
+
+_content = msgspec.json.Decoder(str | list[Raw])
+_loose_result = msgspec.json.Decoder(t.LooseToolResult)
+_EMPTY: Final = (b"[]", b"null")
+
+
+def parts_of_raw(blocks: list[Raw]) -> list[Part]:
+    """The parts of any blocks, unknown ones as `Opaque`. Raises msgspec.DecodeError for malformed ones."""
+    out: list[Part] = []
+    for raw in blocks:
+        out += part_of_raw(raw)
+    return _joined_signatures(out)
+
+
+def part_of_raw(raw: Raw) -> list[Part]:
+    """One block of any type: usually one part; a document made of mixed content gives several."""
+    kind = t.peek.decode(raw).type
+    match kind:
+        case "text" | "tool_use" | "thinking" | "image" | "redacted_thinking":
+            return [part_of(t.block.decode(raw))]
+        case "document":
+            return _document(raw)
+        case "tool_result":
+            return [_tool_result(raw)]
+        case "search_result":
+            return [Opaque(t.NAME, raw, kind, _search_text(raw))]
+        case _:
+            return [Opaque(t.NAME, raw, kind)]
+
+
+def parts_of(blocks: list[t.Block]) -> list[Part]:
+    """The parts of blocks of known types (documents of nested content are not among them)."""
+    return _joined_signatures([part_of(block) for block in blocks])
+
+
+def part_of(block: t.Block) -> Part:
+    """The part of one block of a known type."""
+    match block:
+        case t.TextBlock(text, cache, citations):
+            if citations is not None and bytes(citations) not in _EMPTY:
+                return Text(text, cache, (t.NAME, citations))
+            return Text(text, cache)
+        case t.ToolUseBlock(id, name, arguments, cache):
+            return ToolUse(id, name, "{}" if arguments is None else text_of(arguments), cache=cache)
+        case t.ToolResultBlock(id, content, is_error, cache):
+            inner: list[Part] = []
+            if isinstance(content, str):
+                inner.append(Text(content))
+            elif content is not None:
+                inner += [part_of(item) for item in content]
+            return ToolResult(id, inner, is_error=bool(is_error), cache=cache)
+        case t.ThinkingBlock(thinking, signature):
+            proof, origin = unseal(signature or "", t.NAME)
+            return Thinking(thinking, proof, origin)
+        case t.RedactedBlock(data):
+            proof, origin = unseal(data, t.NAME)
+            return Thinking("", proof, origin, redacted=True)
+        case t.ImageBlock(source, cache):
+            return _media("image", source, cache)
+        case t.DocumentBlock():
+            media = _media("file", block.source, block.cache_control)
+            media.name, media.context = block.title or "", block.context or ""
+            media.citations = block.citations
+            return media
+
+
+def _media(kind: MediaKind, source: t.Source, cache: Raw | None) -> Media:
+    mime = source.media_type or ""
+    match source.type:
+        case "base64":
+            return Media(kind, mime, source.data or "", cache=cache)
+        case "text":
+            return Media(kind, mime or "text/plain", text=source.data or "", cache=cache)
+        case "url":
+            return Media(kind, mime, url=source.url or "", cache=cache)
+        case "file":
+            return Media(kind, mime, file_id=source.file_id or "", cache=cache)
+        case _:
+            raise msgspec.ValidationError(f"Invalid source type '{source.type}'")
+
+
+def _document(raw: Raw) -> list[Part]:
+    block = t.block.decode(raw)
+    if not isinstance(block, t.DocumentBlock) or block.source.type != "content":
+        return [part_of(block)]
+    content = block.source.content
+    inner = _content.decode(content) if content is not None else ""
+    parts = [Text(inner)] if isinstance(inner, str) else parts_of_raw(inner)
+    texts = [part.text for part in parts if isinstance(part, Text)]
+    if len(texts) == len(parts):
+        return [Opaque(t.NAME, raw, "document", "\n".join(texts))]
+    # Images inside would be lost to other wires if the document stayed in one piece.
+    return list(parts)
+
+
+def _tool_result(raw: Raw) -> ToolResult:
+    """A result; slower and tolerant where its content holds a block of an unknown type."""
+    try:
+        part = part_of(t.block.decode(raw))
+    except msgspec.ValidationError:
+        part = None
+    if isinstance(part, ToolResult):
+        return part
+    loose = _loose_result.decode(raw)
+    content = parts_of_raw(loose.content)
+    return ToolResult(
+        loose.tool_use_id, content, is_error=bool(loose.is_error), cache=loose.cache_control
+    )
+
+
+def _search_text(raw: Raw) -> str:
+    try:
+        found = t.search_result.decode(raw)
+    except msgspec.ValidationError:
+        return ""
+    head = [word for word in (found.title, found.source) if word]
+    return "\n".join(head + [block.text for block in found.content])
+
+
+def _joined_signatures(parts: list[Part]) -> list[Part]:
+    """Gives a call its signature back.
+
+    The stream encoder puts the signature of another wire's call (Gemini's `thoughtSignature`) into
+    an empty thinking block before the call, since a tool_use block has no place for it.
+    """
+    out: list[Part] = []
+    held: Thinking | None = None
+    for part in parts:
+        if held is not None:
+            if isinstance(part, ToolUse):
+                part.signature, part.origin = held.signature, held.origin
+            else:
+                out.append(held)
+            held = None
+        if isinstance(part, Thinking) and part.origin == "gemini" and not part.text:
+            held = part
+        else:
+            out.append(part)
+    return out if held is None else [*out, held]
