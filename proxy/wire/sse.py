@@ -42,6 +42,13 @@ class SseParser:
         """The events that these bytes complete, as (name, data). Raises SseOverflow."""
         if self._fresh:
             data = self._skip_bom(data)
+        elif not self._tail and not self._cr and data[:6] == b"data: ":
+            # One chunk, one event of one line: what most upstreams send most of the time.
+            end = data.find(b"\n")
+            if end == len(data) - 2 and data[end + 1 :] == b"\n" and b"\r" not in data:
+                return self._one(data[6:end])
+            if end == len(data) - 3 and data[-4:] == b"\r\n\r\n" and data.count(b"\r") == 2:
+                return self._one(data[6:-4])
         if self._cr or b"\r" in data:
             data = self._unify(data)
         tail = self._tail
@@ -62,6 +69,11 @@ class SseParser:
         if len(tail) > self._limit:
             self._check_tail([])
         return []
+
+    def _one(self, data: bytes) -> list[Frame]:
+        if len(data) > self._limit:
+            raise SseOverflow([])
+        return [(b"", data)]
 
     def eof(self) -> list[Frame]:
         """The stream ended: the event whose blank line never came, if there is one."""

@@ -33,7 +33,7 @@ from proxy.wire.gemini import parts as parts_of
 from proxy.wire.gemini import types
 from proxy.wire.gemini.errors import info_of
 from proxy.wire.gemini.json_array import ArrayOverflowError, ArrayParser
-from proxy.wire.sse import SseOverflow, SseParser
+from proxy.wire.sse import Frame, SseOverflow, SseParser
 
 if TYPE_CHECKING:
     from proxy.convo.events import Event
@@ -52,6 +52,7 @@ _REASONS: Final[dict[str, FinishReason]] = {
     "IMAGE_RECITATION": "filter",
     "MODEL_ARMOR": "filter",
 }
+TextDelta, ThinkingDelta = ev.TextDelta, ev.ThinkingDelta
 _CHOICES: Final = 64
 """More candidates than any model gives; larger indexes are garbage."""
 _ODD: Final = re.compile(r"[^A-Za-z0-9_-]+")
@@ -103,8 +104,7 @@ class Decoder:
                 return out
         try:
             if self._sse is not None:
-                for _, payload in self._sse.feed(data):
-                    self._take(payload, out)
+                self._frames(self._sse.feed(data), out)
             elif self._array is not None:
                 for payload in self._array.feed(data):
                     self._take(payload, out)
@@ -134,6 +134,46 @@ class Decoder:
         out.append(ev.End())
         self._over = True
         return out
+
+    def _frames(self, frames: list[Frame], out: list[Event]) -> None:
+        """The loop of the data path: one more piece of the open text is told here, all else below."""
+        if self._unwrap:
+            for _, payload in frames:
+                self._take(payload, out)
+            return
+        decode, choices = types.chunk.decode, self._choices
+        for _, payload in frames:
+            try:
+                chunk = decode(payload)
+                (candidate,) = chunk.candidates  # type: ignore[misc]  # None: see below
+                (part,) = candidate.content.parts  # type: ignore[misc,union-attr]  # as above
+            except (TypeError, ValueError, AttributeError, RecursionError):
+                # Several or none of them, or no JSON (a DecodeError is a ValueError).
+                self._take(payload, out)
+                continue
+            choice = choices.get(candidate.index or 0)
+            if (
+                choice is None
+                or choice.index < 0
+                or not part.text
+                or choice.thinking is not (part.thought is True)
+                or part.functionCall is not None
+                or part.thoughtSignature is not None
+                or part.thought_signature is not None
+                or candidate.finishReason is not None
+                or candidate.finish_reason is not None
+                or candidate.groundingMetadata
+                or candidate.citationMetadata
+                or chunk.error
+                or chunk.promptFeedback is not None
+                or self._over
+            ):
+                self._chunk(chunk, payload, out)
+                continue
+            delta = ThinkingDelta if choice.thinking else TextDelta
+            out.append(delta(choice.index, part.text, choice.number))
+            if chunk.usageMetadata:
+                self._usage = chunk.usageMetadata
 
     # -- framing
 
@@ -168,6 +208,11 @@ class Decoder:
             if payload.strip() not in (b"", b"[DONE]"):
                 message = "The upstream sent a chunk that cannot be read."
                 self._fail(ErrorInfo(message, type="api_error", status=502), out)
+            return
+        self._chunk(chunk, payload, out)
+
+    def _chunk(self, chunk: types.Chunk, payload: bytes, out: list[Event]) -> None:
+        if self._over:
             return
         if not self._started:
             self._start(chunk, out)

@@ -2,7 +2,8 @@
 
 The API is proto JSON: camelCase, and snake_case is taken as well. Members that clients or gateways are
 known to send in both spellings are declared twice; `either` reads them. `Raw` members are empty, not
-None, where they are absent (msgspec does not decode `Raw | None`).
+None, where they are absent (msgspec does not decode `Raw | None`). `gc=False`: decoded trees have no
+cycles, and a stream makes four of them for each event.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from msgspec import Raw, Struct
 ABSENT: Final = Raw()
 
 
-class FunctionCall(Struct):
+class FunctionCall(Struct, gc=False):
     """A call of the model; `args` is a JSON object."""
 
     name: str | None = None
@@ -23,7 +24,7 @@ class FunctionCall(Struct):
     args: Raw = ABSENT
 
 
-class FunctionResponse(Struct):
+class FunctionResponse(Struct, gc=False):
     """The client's result of a call; `parts` holds images and files that belong to it."""
 
     name: str | None = None
@@ -32,7 +33,7 @@ class FunctionResponse(Struct):
     parts: Raw = ABSENT
 
 
-class Blob(Struct):
+class Blob(Struct, gc=False):
     """Inline bytes in base64."""
 
     mimeType: str | None = None
@@ -41,7 +42,7 @@ class Blob(Struct):
     displayName: str | None = None
 
 
-class FileData(Struct):
+class FileData(Struct, gc=False):
     """A file by address."""
 
     mimeType: str | None = None
@@ -51,21 +52,21 @@ class FileData(Struct):
     displayName: str | None = None
 
 
-class ExecutableCode(Struct):
+class ExecutableCode(Struct, gc=False):
     """Code that the model ran at the provider."""
 
     code: str | None = None
     language: str | None = None
 
 
-class CodeExecutionResult(Struct):
+class CodeExecutionResult(Struct, gc=False):
     """What that code printed."""
 
     output: str | None = None
     outcome: str | None = None
 
 
-class Part(Struct):
+class Part(Struct, gc=False):
     """One part; which member is there tells its kind. None of them: a kind that we do not know."""
 
     text: str | None = None
@@ -88,7 +89,7 @@ class Part(Struct):
     video_metadata: Raw = ABSENT
 
 
-class Content(Struct):
+class Content(Struct, gc=False):
     """One turn of a request."""
 
     role: str | None = None
@@ -101,18 +102,18 @@ class RawContent(Struct):
     parts: list[Raw] | None = None
 
 
-class AnswerContent(Struct):
+class AnswerContent(Struct, gc=False):
     """What a candidate says in one chunk."""
 
     parts: list[Part] | None = None
 
 
-class Candidate(Struct):
+class Candidate(Struct, gc=False):
     """One candidate of one chunk."""
 
     content: AnswerContent | None = None
-    index: int | None = None
     finishReason: str | None = None
+    index: int | None = None
     finish_reason: str | None = None
     finishMessage: str | None = None
     groundingMetadata: Raw = ABSENT
@@ -120,14 +121,14 @@ class Candidate(Struct):
     urlContextMetadata: Raw = ABSENT
 
 
-class PromptFeedback(Struct):
+class PromptFeedback(Struct, gc=False):
     """Why a prompt was not answered."""
 
     blockReason: str | None = None
     block_reason: str | None = None
 
 
-class Chunk(Struct):
+class Chunk(Struct, gc=False):
     """One chunk of a stream, or a whole answer."""
 
     candidates: list[Candidate] | None = None
@@ -161,7 +162,7 @@ class Envelope(Struct):
     error: Raw = ABSENT
 
 
-class Usage(Struct):
+class Usage(Struct, gc=False):
     """`usageMetadata`. `candidatesTokenCount` leaves out the thoughts."""
 
     promptTokenCount: int | None = None
