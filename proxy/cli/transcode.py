@@ -1,0 +1,188 @@
+"""`pointsman transcode`: translate requests, answers and streams between wires, without a server.
+
+    pointsman transcode --from W --to W [--kind request|stream|response] [--model M] [--stream] FILE
+    pointsman transcode --batch IN.jsonl --out OUT.jsonl
+
+W: openai (chat), openai-response (responses), claude (anthropic), gemini, gemini-cli, codex, or our own
+names. What a translation cannot carry is printed to standard error, or stands in `lost`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from proxy import wire as wires
+from proxy.convo.model import Lost
+from proxy.errors import ProxyError
+from proxy.jsonio import Body, encode
+from proxy.routing.builtin import capability_of
+from proxy.wire import translate
+from proxy.wire.base import AnswerContext, Target
+
+_NAMES: Final = {
+    "openai": "chat",
+    "openai-response": "responses",
+    "claude": "anthropic",
+    "gemini-cli": "gemini_cli",
+    "codex": "responses",
+}
+_EPOCH: Final = 1_750_000_000
+"""A fixed clock: the same input gives the same output."""
+
+
+class Case(Struct):
+    """One line of a batch."""
+
+    id: str
+    kind: str
+    client: str
+    upstream: str
+    model: str = ""
+    stream: bool = False
+    client_request: Raw = Raw(b"{}")
+    upstream_request: Raw | None = None
+    upstream_events: str = ""
+    upstream_body: Raw = Raw(b"null")
+    count: int = 0
+
+
+class Result(Struct, omit_defaults=True):
+    """One line of a batch's output."""
+
+    id: str
+    ok: bool
+    upstream_request: object = None
+    client_events: list[str] | None = None
+    client_body: object = None
+    lost: list[Lost] = []
+    error: str = ""
+
+
+_case = msgspec.json.Decoder(Case)
+_text = msgspec.json.Decoder(str)
+
+
+def wire_name(name: str) -> str:
+    """Our name of a wire. Raises SystemExit(2) for an unknown one."""
+    found = _NAMES.get(name, name)
+    if found not in wires.NAMES:
+        known = ", ".join([*_NAMES, *wires.NAMES])
+        raise SystemExit(f"transcode: unknown wire {name}; one of {known}")
+    return found
+
+
+def one(case: Case) -> Result:
+    """The translation of one case."""
+    try:
+        return _translate(case)
+    except ProxyError as error:
+        return Result(case.id, ok=False, error=error.message)
+
+
+def _translate(case: Case) -> Result:
+    client, upstream = wire_name(case.client), wire_name(case.upstream)
+    body = bytes(case.client_request)
+    if case.kind == "request":
+        target = Target(
+            model=case.model, capability=capability_of(case.model), provider=case.upstream
+        )
+        made, lost = translate.request(body, client, upstream, target, stream=case.stream)
+        if case.upstream == "codex":
+            _shape_codex(made)
+        return Result(case.id, ok=True, upstream_request=made, lost=lost)
+    if case.kind == "count":
+        counted = wires.get(client).encode_count(case.count)
+        return Result(case.id, ok=True, client_body=Raw(counted))
+    context = _context(case, client)
+    if case.kind == "stream":
+        data = case.upstream_events.encode()
+        out = translate.stream(data, client, upstream, context)
+        return Result(case.id, ok=True, client_events=[out.decode()])
+    raw = bytes(case.upstream_body)
+    if raw[:1] == b'"':
+        raw = _text.decode(raw).encode()
+    whole = translate.answer(raw, client, upstream, context)
+    return Result(case.id, ok=True, client_body=Raw(whole))
+
+
+def _shape_codex(body: Body) -> None:
+    from proxy.wire.responses import codex  # only this dialect needs it
+
+    codex.shape(body)
+
+
+def _context(case: Case, client: str) -> AnswerContext:
+    body = bytes(case.client_request)
+    asked = translate.decode_request(body, client, case.model, case.stream)
+    return AnswerContext(
+        request=asked,
+        model=case.model,
+        stream=case.kind == "stream",
+        now=_EPOCH,
+        id=f"{abs(hash(case.id)) % (1 << 96):024x}",
+    )
+
+
+def batch(source: Path, out: Path) -> int:
+    """Every line of `source`; the exit status is 0 even if some cannot be translated."""
+    with source.open("rb") as lines, out.open("wb") as results:
+        for line in lines:
+            if line.strip():
+                results.write(encode(one(_case.decode(line))) + b"\n")
+    return 0
+
+
+def run(arguments: list[str]) -> int:
+    """The command. 0 = translated, 1 = refused, 2 = bad usage."""
+    parser = argparse.ArgumentParser(prog="pointsman transcode", description=__doc__.split("\n")[0])
+    parser.add_argument("--batch", type=Path, help="JSON lines to translate")
+    parser.add_argument("--out", type=Path, help="where a batch's results go")
+    parser.add_argument("--from", dest="source", help="the wire of the input")
+    parser.add_argument("--to", dest="target", help="the wire of the output")
+    parser.add_argument("--kind", choices=("request", "stream", "response"))
+    parser.add_argument("--model", default="", help="model name for the upstream")
+    parser.add_argument(
+        "--stream", action="store_true", help="the input is a stream (or asks for one)"
+    )
+    parser.add_argument("file", nargs="?", type=Path, help="the input; standard input if absent")
+    given = parser.parse_args(arguments)
+    if given.batch:
+        if not given.out:
+            parser.error("--batch needs --out")
+        return batch(given.batch, given.out)
+    if not given.source or not given.target:
+        parser.error("--from and --to are needed (or --batch)")
+    data = given.file.read_bytes() if given.file else sys.stdin.buffer.read()
+    kind = given.kind or ("stream" if given.stream else "request")
+    return _single(data, given.source, given.target, kind, given.model)
+
+
+def _single(data: bytes, source: str, target: str, kind: str, model: str) -> int:
+    case = Case("file", kind, client=source, upstream=target, model=model)
+    if kind == "request":
+        case.client_request = Raw(data)
+    else:
+        # An answer comes from the upstream: `--from` is then the upstream's wire.
+        case.client, case.upstream = target, source
+        case.upstream_events, case.upstream_body = data.decode("utf-8", "replace"), Raw(data)
+        case.client_request = Raw(
+            b'{"model":"m","messages":[],"contents":[],"input":[],"max_tokens":1}'
+        )
+    result = one(case)
+    for entry in result.lost:
+        print(f"lost: {entry.path}: {entry.why}", file=sys.stderr)
+    if not result.ok:
+        print(f"transcode: {result.error}", file=sys.stderr)
+        return 1
+    if result.client_events is not None:
+        sys.stdout.write("".join(result.client_events))
+    else:
+        body = result.upstream_request if kind == "request" else result.client_body
+        sys.stdout.buffer.write(encode(body) + b"\n")
+    return 0

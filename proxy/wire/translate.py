@@ -1,0 +1,57 @@
+"""Whole translations as pure functions: what the server does with a request, an answer, a stream,
+without a server. `pointsman transcode` is this module with files around it."""
+
+from __future__ import annotations
+
+from msgspec import DecodeError, Raw
+
+from proxy import wire as wires
+from proxy.convo.model import Capability, Lost, Request
+from proxy.errors import ProxyError, bad_request
+from proxy.jsonio import Body, encode, top_level
+from proxy.wire.base import AnswerContext, Target
+from proxy.wire.lanes import lane
+
+
+def decode_request(body: bytes, client: str, model: str, stream: bool) -> Request:
+    """A client's request; Gemini's model and stream flag stand in the URL."""
+    return wires.get(client).decode_request(body, model, stream)
+
+
+def request(
+    body: bytes, client: str, upstream: str, target: Target, *, stream: bool
+) -> tuple[Body, list[Lost]]:
+    """The upstream body, and what it cannot carry. Same wire: only `model` is changed."""
+    lost: list[Lost] = []
+    if client == upstream:
+        try:
+            patched = top_level(body)
+        except DecodeError as error:
+            raise bad_request(f"the body is not a JSON object: {error}") from None
+        if "model" in patched:
+            patched["model"] = Raw(encode(target.model))
+        return patched, lost
+    decoded = decode_request(body, client, target.model, stream)
+    return wires.get(upstream).encode_request(decoded, target, lost), lost
+
+
+def stream(data: bytes, client: str, upstream: str, context: AnswerContext) -> bytes:
+    """A whole recorded stream, as the client of another wire would see it."""
+    one = lane(wires.get(upstream), wires.get(client), context)
+    return one.feed(data) + one.eof()
+
+
+def answer(body: bytes, client: str, upstream: str, context: AnswerContext) -> bytes:
+    """A whole answer. Raises ProxyError where it is an error or none at all."""
+    codec = wires.get(upstream)
+    decoded = codec.decode_answer(body)
+    if decoded.error is not None:
+        raise ProxyError(decoded.error.message, status=decoded.error.status or 502)
+    if client == upstream and body.lstrip()[:1] == b"{":
+        return body
+    return wires.get(client).encode_answer(decoded, context)
+
+
+def unknown(_: str) -> Capability:
+    """Nothing is known of any model."""
+    return Capability()

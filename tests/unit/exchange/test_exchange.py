@@ -1,0 +1,325 @@
+"""The straight line against scripted upstreams: failover, commit point, terminal events."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+import trio
+import trio.testing
+
+from proxy.accounts.pool import Pool
+from proxy.config.model import Candidate, Credential, Plan, Settings, Target
+from proxy.exchange import Live, run
+from proxy.net.api import UpstreamBroken
+from proxy.secret import Secret
+from proxy.telemetry.log import Log
+from proxy.upstream.prepare import Ask
+
+
+class FakeClock:
+    def now(self) -> float:
+        return 1_750_000_000.0
+
+    def unique(self) -> str:
+        return "0123456789abcdef01234567"
+
+
+class FakeReply:
+    def __init__(self, status: int, pieces: list, headers: list | None = None) -> None:
+        self.status = status
+        kind = b"text/event-stream" if status == 200 and len(pieces) > 1 else b"application/json"
+        self.headers = headers or [(b"content-type", kind)]
+        self.pieces = list(pieces)
+        self.closed = False
+
+    async def receive(self, patience: float = 0.0):
+        await trio.lowlevel.checkpoint()
+        if not self.pieces:
+            return b""
+        piece = self.pieces.pop(0)
+        if isinstance(piece, float):
+            if 0 < patience < piece:
+                self.pieces.insert(0, piece - patience)
+                await trio.sleep(patience)
+                return None
+            await trio.sleep(piece)
+            return await self.receive(patience)
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+
+    async def read(self, limit: int) -> bytes:
+        out = b""
+        while piece := await self.receive():
+            out += piece
+        return out
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+class FakeTransport:
+    def __init__(self, *replies) -> None:
+        self.replies = list(replies)
+        self.calls = []
+        self.given = []
+
+    async def send(self, call):
+        await trio.lowlevel.checkpoint()
+        self.calls.append(call)
+        reply = self.replies.pop(0)
+        if isinstance(reply, Exception):
+            raise reply
+        self.given.append(reply)
+        return reply
+
+
+class Out:
+    def __init__(self) -> None:
+        self.started = False
+        self.client_gone = False
+        self.extra_headers = []
+        self.status = 0
+        self.headers = []
+        self.body = b""
+        self.ended = False
+
+    async def whole(self, status, headers, body) -> None:
+        self.started = self.ended = True
+        self.status, self.headers, self.body = status, headers, body
+
+    def start(self, status, headers) -> None:
+        self.status, self.headers = status, headers
+
+    async def send(self, data: bytes) -> None:
+        assert not self.ended
+        self.started = True
+        self.body += data
+
+    async def end(self) -> None:
+        self.ended = True
+
+
+class FakeTable:
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def resolve(self, model: str) -> Plan:
+        return self.plan
+
+
+def credential(name: str, **more) -> Credential:
+    return Credential(
+        id=name,
+        provider="openai-compat",
+        wire="chat",
+        base_url=f"http://{name}.test/v1",
+        key=Secret(f"key-{name}"),
+        **more,
+    )
+
+
+def plan(*names: str, strategy: str = "fill-first") -> Plan:
+    candidates = tuple(Candidate(credential=credential(n), model="real") for n in names)
+    return Plan(
+        asked="m",
+        model="m",
+        targets=(Target(upstream="u", candidates=candidates),),
+        strategy=strategy,
+    )
+
+
+async def exchange(transport, the_plan, *, wire="chat", stream=False, settings=None, **body):
+    request = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **body}
+    if stream:
+        request["stream"] = True
+    out = Out()
+    live = Live(
+        table=FakeTable(the_plan),
+        pool=Pool(),
+        settings=settings or Settings(),
+        transport=transport,
+        clock=FakeClock(),
+        log=Log(descriptor=-1),
+    )
+    await run(Ask(wire=wire, body=msgspec.json.encode(request), headers=[]), out, live)
+    assert all(reply.closed for reply in transport.given)
+    assert live.pool.in_flight == {}
+    assert out.ended
+    return out, live
+
+
+def sse(value: object) -> bytes:
+    return b"data: " + msgspec.json.encode(value) + b"\n\n"
+
+
+def chunk(**delta) -> bytes:
+    finish = delta.pop("finish", None)
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    return sse({"id": "c", "object": "chat.completion.chunk", "model": "real", "choices": [choice]})
+
+
+ROLE = chunk(role="assistant", content="")
+DONE = b"data: [DONE]\n\n"
+STREAM = [ROLE, chunk(content="Hello"), chunk(finish="stop"), DONE]
+ANSWER = msgspec.json.encode(
+    {
+        "id": "c",
+        "object": "chat.completion",
+        "model": "real",
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
+        ],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+    }
+)
+
+
+async def test_the_same_wire_goes_through_byte_for_byte() -> None:
+    transport = FakeTransport(FakeReply(200, [ANSWER]))
+    out, _ = await exchange(transport, plan("a"), odd={"kept": 1.0})
+    assert out.body == ANSWER
+    sent = msgspec.json.decode(transport.calls[0].body)
+    assert sent["model"] == "real"
+    assert sent["odd"] == {"kept": 1.0}
+    assert (b"Authorization", b"Bearer key-a") in transport.calls[0].headers
+
+
+async def test_a_stream_goes_through_byte_for_byte() -> None:
+    out, _ = await exchange(FakeTransport(FakeReply(200, STREAM)), plan("a"), stream=True)
+    assert out.body == b"".join(STREAM)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
+async def test_a_refusal_moves_on_to_the_next_credential(status: int) -> None:
+    refusal = FakeReply(status, [b'{"error":{"message":"no"}}'])
+    transport = FakeTransport(refusal, FakeReply(200, [ANSWER]))
+    out, _ = await exchange(transport, plan("a", "b"))
+    assert (out.status, out.body) == (200, ANSWER)
+    assert [call.url for call in transport.calls] == [
+        "http://a.test/v1/chat/completions",
+        "http://b.test/v1/chat/completions",
+    ]
+
+
+async def test_a_400_is_the_clients_own_and_asked_once() -> None:
+    body = b'{"error":{"message":"bad","type":"invalid_request_error"}}'
+    transport = FakeTransport(FakeReply(400, [body]))
+    out, _ = await exchange(transport, plan("a", "b"))
+    assert (out.status, out.body, len(transport.calls)) == (400, body, 1)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        [UpstreamBroken("closed", "closed early")],
+        [ROLE],
+        [ROLE, UpstreamBroken("timeout", "too slow")],
+        [sse({"error": {"message": "overloaded", "code": 529}})],
+    ],
+)
+async def test_before_output_began_a_broken_stream_moves_on(broken: list) -> None:
+    transport = FakeTransport(
+        FakeReply(200, broken, [(b"content-type", b"text/event-stream")]), FakeReply(200, STREAM)
+    )
+    out, _ = await exchange(transport, plan("a", "b"), stream=True)
+    assert out.body == b"".join(STREAM)
+
+
+@pytest.mark.parametrize(
+    "ending", [[], [UpstreamBroken("closed", "closed early")], [b"data: {\"choi"]]
+)
+async def test_after_output_began_a_break_is_told_and_nothing_repeated(ending: list) -> None:
+    transport = FakeTransport(FakeReply(200, [ROLE, chunk(content="Hello"), *ending]))
+    out, _ = await exchange(transport, plan("a", "b"), stream=True)
+    assert len(transport.calls) == 1
+    assert out.body.count(b"Hello") == 1
+    last = out.body.strip().split(b"\n\n")[-1]
+    assert b'"error"' in last
+    assert b"[DONE]" not in out.body
+
+
+async def test_every_credential_failing_tells_the_last_failure() -> None:
+    replies = [FakeReply(503, [b"one"]), FakeReply(429, [b'{"error":{"message":"slow down"}}'])]
+    out, _ = await exchange(FakeTransport(*replies), plan("a", "b"))
+    assert out.status == 429
+    assert b"slow down" in out.body
+
+
+async def test_retry_after_is_passed_on() -> None:
+    reply = FakeReply(429, [b"{}"], [(b"content-type", b"x"), (b"retry-after", b"7")])
+    out, live = await exchange(FakeTransport(reply), plan("a"))
+    assert (b"retry-after", b"7") in out.headers
+    out2 = Out()
+    await run(Ask(wire="chat", body=b'{"model":"m","messages":[]}', headers=[]), out2, live)
+    assert out2.status == 429
+    assert b"cooling down" in out2.body
+
+
+async def test_request_retry_waits_for_a_short_cooldown(autojump_clock) -> None:
+    replies = [
+        FakeReply(429, [b"{}"], [(b"content-type", b"x"), (b"retry-after", b"2")]),
+        FakeReply(200, [ANSWER]),
+    ]
+    settings = Settings(request_retry=1, max_retry_interval=5.0)
+    before = trio.current_time()
+    out, _ = await exchange(FakeTransport(*replies), plan("a"), settings=settings)
+    assert out.body == ANSWER
+    assert 2.0 <= trio.current_time() - before < 3.0
+
+
+async def test_a_quiet_stream_is_kept_alive(autojump_clock) -> None:
+    pieces = [ROLE, chunk(content="Hello"), 3.5, chunk(finish="stop"), DONE]
+    settings = Settings(keepalive=1.0)
+    out, _ = await exchange(
+        FakeTransport(FakeReply(200, pieces)), plan("a"), stream=True, settings=settings
+    )
+    assert out.body.count(b": keep-alive\n\n") == 3
+    assert out.body.endswith(DONE)
+
+
+async def test_an_upstream_that_dallies_after_the_end_does_not_hold_the_client(
+    autojump_clock,
+) -> None:
+    out, _ = await exchange(
+        FakeTransport(FakeReply(200, [*STREAM, 600.0])), plan("a"), stream=True
+    )
+    assert out.body == b"".join(STREAM)
+    assert trio.current_time() < 5.0
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"model":1}', b'{"messages":[]}', b'"x"'])
+async def test_a_malformed_body_is_a_400_and_reaches_no_upstream(body: bytes) -> None:
+    transport = FakeTransport()
+    out = Out()
+    live = Live(
+        table=FakeTable(plan("a")),
+        pool=Pool(),
+        settings=Settings(),
+        transport=transport,
+        clock=FakeClock(),
+        log=Log(descriptor=-1),
+    )
+    await run(Ask(wire="chat", body=body, headers=[]), out, live)
+    assert (out.status, transport.calls) == (400, [])
+
+
+async def test_cancelling_gives_credential_and_connection_back() -> None:
+    reply = FakeReply(200, [ROLE, chunk(content="x"), 1000.0])
+    transport = FakeTransport(reply)
+    live = Live(
+        table=FakeTable(plan("a")),
+        pool=Pool(),
+        settings=Settings(keepalive=0.0),
+        transport=transport,
+        clock=FakeClock(),
+        log=Log(descriptor=-1),
+    )
+    body = b'{"model":"m","messages":[{"role":"user","content":"x"}],"stream":true}'
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, Ask(wire="chat", body=body, headers=[]), Out(), live)
+        await trio.testing.wait_all_tasks_blocked()
+        assert live.pool.in_flight == {"a": 1}
+        nursery.cancel_scope.cancel()
+    assert reply.closed
+    assert live.pool.in_flight == {}
