@@ -36,7 +36,7 @@ def decode_answer(body: bytes) -> Answer:
         return fold([*decoder.feed(body), *decoder.eof()])
     try:
         message = _message.decode(body)
-        if message.error is not None:
+        if t.given(message.error) is not None:
             return Answer([], error=error_of(message.error))
         if message.content is None:
             raise _unreadable("it has no content")

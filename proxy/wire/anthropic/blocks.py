@@ -59,18 +59,20 @@ def part_of(block: t.Block) -> Part:
     """The part of one block of a known type."""
     match block:
         case t.TextBlock(text, cache, citations):
-            if citations is not None and bytes(citations) not in _EMPTY:
-                return Text(text, cache, (t.NAME, citations))
-            return Text(text, cache)
+            part = Text(text, _hint(cache))
+            if citations and bytes(citations) not in _EMPTY:
+                part.citations = (t.NAME, citations)
+            return part
         case t.ToolUseBlock(id, name, arguments, cache):
-            return ToolUse(id, name, "{}" if arguments is None else text_of(arguments), cache=cache)
+            text = text_of(arguments) if arguments else "{}"
+            return ToolUse(id, name, text, cache=_hint(cache))
         case t.ToolResultBlock(id, content, is_error, cache):
             inner: list[Part] = []
             if isinstance(content, str):
                 inner.append(Text(content))
             elif content is not None:
                 inner += [part_of(item) for item in content]
-            return ToolResult(id, inner, is_error=bool(is_error), cache=cache)
+            return ToolResult(id, inner, is_error=bool(is_error), cache=_hint(cache))
         case t.ThinkingBlock(thinking, signature):
             proof, origin = unseal(signature or "", t.NAME)
             return Thinking(thinking, proof, origin)
@@ -82,12 +84,16 @@ def part_of(block: t.Block) -> Part:
         case t.DocumentBlock():
             media = _media("file", block.source, block.cache_control)
             media.name, media.context = block.title or "", block.context or ""
-            media.citations = block.citations
+            media.citations = t.given(block.citations)
             return media
 
 
-def _media(kind: MediaKind, source: t.Source, cache: Raw | None) -> Media:
-    mime = source.media_type or ""
+def _hint(cache: Raw) -> Raw | None:
+    return t.given(cache) if cache else None
+
+
+def _media(kind: MediaKind, source: t.Source, hint: Raw) -> Media:
+    mime, cache = source.media_type or "", _hint(hint)
     match source.type:
         case "base64":
             return Media(kind, mime, source.data or "", cache=cache)
@@ -106,7 +112,7 @@ def _document(raw: Raw) -> list[Part]:
     if not isinstance(block, t.DocumentBlock) or block.source.type != "content":
         return [part_of(block)]
     content = block.source.content
-    inner = _content.decode(content) if content is not None else ""
+    inner = _content.decode(content) if t.given(content) is not None else ""
     parts = [Text(inner)] if isinstance(inner, str) else parts_of_raw(inner)
     texts = [part.text for part in parts if isinstance(part, Text)]
     if len(texts) == len(parts):
@@ -126,7 +132,7 @@ def _tool_result(raw: Raw) -> ToolResult:
     loose = _loose_result.decode(raw)
     content = parts_of_raw(loose.content)
     return ToolResult(
-        loose.tool_use_id, content, is_error=bool(loose.is_error), cache=loose.cache_control
+        loose.tool_use_id, content, is_error=bool(loose.is_error), cache=_hint(loose.cache_control)
     )
 
 

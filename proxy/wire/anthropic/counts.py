@@ -39,9 +39,9 @@ class Counter:
         self._told = t.UsageIn()
         self.service_tier = ""
 
-    def add(self, raw: Raw | None) -> Usage | None:
+    def add(self, raw: Raw) -> Usage | None:
         """The usage so far, once these counts are known too; None where they say nothing."""
-        if raw is None:
+        if t.given(raw) is None:
             return None
         try:
             new = t.usage.decode(raw)

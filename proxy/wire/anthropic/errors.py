@@ -36,7 +36,7 @@ _LONGEST: Final = 600
 
 
 class _Envelope(Struct):
-    error: Raw | None = None
+    error: Raw = t.NOTHING
     message: str | None = None
     detail: str | None = None
 
@@ -79,9 +79,9 @@ def encode_info(error: ErrorInfo) -> bytes:
     return error_json(word, error.message or "The upstream failed.")
 
 
-def error_of(raw: Raw | None, status: int = 0) -> ErrorInfo:
+def error_of(raw: Raw, status: int = 0) -> ErrorInfo:
     """What the `error` member says; it may be an object, a text or nothing."""
-    if raw is None:
+    if t.given(raw) is None:
         return ErrorInfo("", status=status, origin=t.NAME)
     try:
         inner = _body.decode(raw)
@@ -108,7 +108,7 @@ def decode_error(status: int, body: bytes) -> ErrorInfo:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = body[:_LONGEST].decode("utf-8", "replace").strip()
         return ErrorInfo(text or f"HTTP {status}", type_of(status), status=status)
-    if envelope.error is None:
+    if t.given(envelope.error) is None:
         text = envelope.message or envelope.detail or f"HTTP {status}"
         return ErrorInfo(text, type_of(status), status=status)
     info = error_of(envelope.error, status)

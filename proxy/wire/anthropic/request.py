@@ -62,7 +62,7 @@ def decode_request(body: bytes, model: str = "", stream: bool | None = None) -> 
     """A Messages request. Raises ProxyError (400) with the JSON path of what is wrong."""
     try:
         top = _top.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise bad_request(f"The request body is not a JSON object: {error}") from error
     request = Request(model=model, messages=[], origin=t.NAME)
     extras: dict[str, Raw] = {}
@@ -131,7 +131,7 @@ def _role(role: str) -> Role:
 
 
 def _read_system(request: Request, raw: Raw) -> None:
-    if raw_is_null(raw):
+    if t.given(raw) is None:
         return
     value = _system.decode(raw)
     if isinstance(value, str):
@@ -140,13 +140,8 @@ def _read_system(request: Request, raw: Raw) -> None:
         request.system = [*parts_of(list(value)), *request.system]
 
 
-def raw_is_null(raw: Raw) -> bool:
-    """Whether the value is JSON null."""
-    return bytes(raw) == b"null"
-
-
 def _read_tools(request: Request, raw: Raw) -> None:
-    if not raw_is_null(raw):
+    if t.given(raw) is not None:
         request.tools = [_tool(item) for item in _tools.decode(raw)]
 
 
@@ -199,9 +194,10 @@ def _read_format(request: Request, raw: Raw) -> None:
 def _set_format(request: Request, value: t.FormatIn | None) -> None:
     if value is None or value.type == "text":
         return
-    if value.type != "json_schema" or value.schema is None:
+    schema = t.given(value.schema)
+    if value.type != "json_schema" or schema is None:
         raise msgspec.ValidationError(f"Invalid output format '{value.type}'")
-    request.format = Format("schema", value.schema)
+    request.format = Format("schema", schema)
 
 
 def _read_stop(request: Request, raw: Raw) -> None:

@@ -12,6 +12,13 @@ import msgspec
 from msgspec import Raw, Struct
 
 NAME: Final = "anthropic"
+NOTHING: Final = Raw()
+"""An absent value; msgspec does not decode `Raw | None`."""
+
+
+def given(raw: Raw) -> Raw | None:
+    """None for absent and for null."""
+    return raw if raw and bytes(raw) != b"null" else None
 
 
 class Source(Struct):
@@ -22,22 +29,22 @@ class Source(Struct):
     data: str | None = None
     url: str | None = None
     file_id: str | None = None
-    content: Raw | None = None
+    content: Raw = NOTHING
 
 
 class TextBlock(Struct, tag_field="type", tag="text"):
     """Text."""
 
     text: str = ""
-    cache_control: Raw | None = None
-    citations: Raw | None = None
+    cache_control: Raw = NOTHING
+    citations: Raw = NOTHING
 
 
 class ImageBlock(Struct, tag_field="type", tag="image"):
     """An image."""
 
     source: Source
-    cache_control: Raw | None = None
+    cache_control: Raw = NOTHING
 
 
 class DocumentBlock(Struct, tag_field="type", tag="document"):
@@ -46,8 +53,8 @@ class DocumentBlock(Struct, tag_field="type", tag="document"):
     source: Source
     title: str | None = None
     context: str | None = None
-    citations: Raw | None = None
-    cache_control: Raw | None = None
+    citations: Raw = NOTHING
+    cache_control: Raw = NOTHING
 
 
 class ThinkingBlock(Struct, tag_field="type", tag="thinking"):
@@ -68,8 +75,8 @@ class ToolUseBlock(Struct, tag_field="type", tag="tool_use"):
 
     id: str
     name: str
-    input: Raw | None = None
-    cache_control: Raw | None = None
+    input: Raw = NOTHING
+    cache_control: Raw = NOTHING
 
 
 class ToolResultBlock(Struct, tag_field="type", tag="tool_result"):
@@ -78,7 +85,7 @@ class ToolResultBlock(Struct, tag_field="type", tag="tool_result"):
     tool_use_id: str
     content: str | list[ResultBlock] | None = None
     is_error: bool | None = None
-    cache_control: Raw | None = None
+    cache_control: Raw = NOTHING
 
 
 class LooseToolResult(Struct):
@@ -87,7 +94,7 @@ class LooseToolResult(Struct):
     tool_use_id: str
     content: list[Raw] = []
     is_error: bool | None = None
-    cache_control: Raw | None = None
+    cache_control: Raw = NOTHING
 
 
 ResultBlock: TypeAlias = TextBlock | ImageBlock | DocumentBlock
@@ -134,7 +141,7 @@ class FormatIn(Struct):
     """`output_format`, `output_config.format`."""
 
     type: str = ""
-    schema: Raw | None = None
+    schema: Raw = NOTHING
 
 
 class OutputConfig(Struct):
@@ -186,8 +193,8 @@ class MessageOut(Struct):
     content: list[Raw] | None = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
-    usage: Raw | None = None
-    error: Raw | None = None
+    usage: Raw = NOTHING
+    error: Raw = NOTHING
 
 
 class TextDeltaIn(Struct, tag_field="type", tag="text_delta"):
@@ -256,7 +263,7 @@ class MessageDelta(Struct, tag_field="type", tag="message_delta"):
     """The stop reason and the final counts."""
 
     delta: StopFields | None = None
-    usage: Raw | None = None
+    usage: Raw = NOTHING
 
 
 class MessageStart(Struct, tag_field="type", tag="message_start"):
@@ -276,7 +283,7 @@ class PingIn(Struct, tag_field="type", tag="ping"):
 class ErrorIn(Struct, tag_field="type", tag="error"):
     """The answer broke off."""
 
-    error: Raw | None = None
+    error: Raw = NOTHING
 
 
 StreamEvent: TypeAlias = (
