@@ -87,6 +87,7 @@ class Decoder:
         self._choices: dict[int, _Choice] = {}
         self._started = False
         self._over = False
+        self._broken = False
         self._id = ""
         self._calls = 0
         self._usage = types.ABSENT
@@ -119,11 +120,11 @@ class Decoder:
         out: list[Event] = []
         if self._sse is not None:
             for _, payload in self._sse.eof():
-                self._take(payload, out)
+                self._take(payload, out, last=True)
         if self._over:
             return out
         finished = self._blocked or any(choice.finish for choice in self._choices.values())
-        if not finished or (self._array is not None and self._array.inside):
+        if not finished or self._broken or (self._array is not None and self._array.inside):
             message = "The upstream closed the stream before the answer was complete."
             self._fail(ErrorInfo(message, type="cut", status=502), out)
             return out
@@ -199,13 +200,16 @@ class Decoder:
 
     # -- chunks
 
-    def _take(self, payload: bytes, out: list[Event]) -> None:
+    def _take(self, payload: bytes, out: list[Event], *, last: bool = False) -> None:
+        """One chunk. `last`: the stream ended inside its event, so that it may be half a chunk."""
         if self._over:
             return
         try:
             chunk = self._read(payload)
         except _UNREADABLE:
-            if payload.strip() not in (b"", b"[DONE]"):
+            if last:
+                self._broken = True
+            elif payload.strip() not in (b"", b"[DONE]"):
                 message = "The upstream sent a chunk that cannot be read."
                 self._fail(ErrorInfo(message, type="api_error", status=502), out)
             return
