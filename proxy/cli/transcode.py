@@ -46,7 +46,7 @@ class Case(Struct):
     model: str = ""
     stream: bool = False
     client_request: Raw = Raw(b"{}")
-    upstream_request: Raw | None = None
+    upstream_request: Raw = Raw(b"null")
     upstream_events: str = ""
     upstream_body: Raw = Raw(b"null")
     count: int = 0
