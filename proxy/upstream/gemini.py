@@ -8,6 +8,7 @@ from proxy.config.model import Candidate
 from proxy.jsonio import Body
 from proxy.net.api import Headers
 from proxy.upstream.base import Action, Client, finish_headers, join
+from proxy.wire.gemini.encode import complete
 
 _METHODS: dict[Action, str] = {
     "generate": "generateContent",
@@ -45,6 +46,8 @@ class Gemini:
         if action == "count":
             for key in _NOT_COUNTED:
                 body.pop(key, None)
+        else:
+            complete(body)
         if candidate.credential.legacy:
             body["model"] = candidate.model
         else:

@@ -10,6 +10,7 @@ from proxy.convo.model import Capability, Lost, Request
 from proxy.errors import ProxyError, bad_request
 from proxy.jsonio import Body, encode, top_level
 from proxy.wire.base import AnswerContext, Target
+from proxy.wire.gemini import encode as gemini
 from proxy.wire.lanes import lane
 
 
@@ -30,6 +31,8 @@ def request(
             raise bad_request(f"the body is not a JSON object: {error}") from None
         if "model" in patched:
             patched["model"] = Raw(encode(target.model))
+        if upstream == "gemini":
+            gemini.complete(patched)
         return patched, lost
     decoded = decode_request(body, client, target.model, stream)
     return wires.get(upstream).encode_request(decoded, target, lost), lost

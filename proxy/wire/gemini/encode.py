@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
+
+import msgspec
+from msgspec import Raw
 
 from proxy import jsonio
 from proxy.convo.model import (
@@ -41,6 +45,9 @@ SAFETY: Final = jsonio.raw_of(
     ]
 )
 """Sent where the client set none: a proxy for coding tools must not filter exploits and slang."""
+_NO_PARTS: Final = re.compile(rb'"parts"\s*:\s*\[\s*\]')
+_ONE: Final = Raw(b"0")
+_turns = msgspec.json.Decoder(list[dict[str, Raw]])
 _STOPS: Final = 5
 """`stopSequences`: up to five (GenerationConfig reference)."""
 _CANDIDATES: Final = 8
@@ -95,6 +102,22 @@ def patch_reasoning(body: Body, reasoning: Reasoning, target: Target) -> None:
         body["generationConfig"] = jsonio.raw_of(config)
     else:
         body.pop("generationConfig", None)
+
+
+def complete(body: Body) -> None:
+    """What a body of this wire gets on its way from client to upstream, in place: the default
+    `safetySettings`, and no turns without parts, which the API refuses."""
+    if "safety_settings" not in body:
+        body.setdefault("safetySettings", SAFETY)
+    raw = body.get("contents")
+    if isinstance(raw, Raw) and _NO_PARTS.search(memoryview(raw)) is not None:
+        try:
+            turns = _turns.decode(raw)
+        except msgspec.MsgspecError:
+            # The upstream says what is wrong with it.
+            return
+        kept = [turn for turn in turns if bytes(turn.get("parts", _ONE)).strip(b"[] \r\n\t")]
+        body["contents"] = jsonio.raw_of(kept)
 
 
 def _own_extras(body: Body, config: dict[str, object], request: Request) -> None:
