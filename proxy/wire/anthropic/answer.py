@@ -22,6 +22,7 @@ from proxy.wire.anthropic.counts import (
 )
 from proxy.wire.anthropic.encoder import message_id, whole_block
 from proxy.wire.anthropic.errors import error_of
+from proxy.wire.anthropic.names import signed_id
 from proxy.wire.anthropic.stream import Decoder
 from proxy.wire.base import AnswerContext
 from proxy.wire.sse import looks_like_sse
@@ -107,27 +108,14 @@ def _blocks(part: Part, spare_id: str) -> list[dict[str, object] | Raw]:
         case Thinking(redacted=False, text=text, signature=signature, origin=origin):
             if not text and not signature:
                 return []
-            return [_signed(text, signature, origin)]
+            sealed = seal(signature, origin, t.NAME)
+            return [{"type": "thinking", "thinking": text, "signature": sealed}]
         case ToolUse():
-            out: list[dict[str, object] | Raw] = []
-            if part.signature:
-                out.append(_signed("", part.signature, part.origin))
-            out.append(
-                {
-                    "type": "tool_use",
-                    "id": part.id or spare_id,
-                    "name": part.name,
-                    "input": _input(part),
-                }
-            )
-            return out
+            id = signed_id(part.id or spare_id, part.signature, part.origin)
+            return [{"type": "tool_use", "id": id, "name": part.name, "input": _input(part)}]
         case _:
             whole = whole_block(part)
             return [] if whole is None else [whole]
-
-
-def _signed(text: str, signature: str, origin: str) -> dict[str, object]:
-    return {"type": "thinking", "thinking": text, "signature": seal(signature, origin, t.NAME)}
 
 
 def _input(part: ToolUse) -> object:

@@ -20,6 +20,7 @@ from proxy.convo.model import (
 from proxy.convo.signature import unseal
 from proxy.jsonio import text_of
 from proxy.wire.anthropic import types as t
+from proxy.wire.anthropic.names import read_id
 
 _content = msgspec.json.Decoder(str | list[Raw])
 _loose_result = msgspec.json.Decoder(t.LooseToolResult)
@@ -31,7 +32,7 @@ def parts_of_raw(blocks: list[Raw]) -> list[Part]:
     out: list[Part] = []
     for raw in blocks:
         out += part_of_raw(raw)
-    return _joined_signatures(out)
+    return out
 
 
 def part_of_raw(raw: Raw) -> list[Part]:
@@ -52,27 +53,38 @@ def part_of_raw(raw: Raw) -> list[Part]:
 
 def parts_of(blocks: list[t.Block]) -> list[Part]:
     """The parts of blocks of known types (documents of nested content are not among them)."""
-    return _joined_signatures([part_of(block) for block in blocks])
+    return [part_of(block) for block in blocks]
 
 
 def part_of(block: t.Block) -> Part:
     """The part of one block of a known type."""
+    # Two thirds of all blocks of long conversations are these two; a match costs 1 us a block.
+    if type(block) is t.TextBlock:
+        part = Text(block.text)
+        if block.cache_control:
+            part.cache = t.given(block.cache_control)
+        if block.citations and bytes(block.citations) not in _EMPTY:
+            part.citations = (t.NAME, block.citations)
+        return part
+    if type(block) is t.ToolUseBlock:
+        text = text_of(block.input) if block.input else "{}"
+        id, signature = read_id(block.id)
+        call = ToolUse(id, block.name, text, cache=_hint(block.cache_control))
+        if signature:
+            call.signature, call.origin = signature, "gemini"
+        return call
+    return _rarer_part(block)
+
+
+def _rarer_part(block: t.Block) -> Part:
     match block:
-        case t.TextBlock(text, cache, citations):
-            part = Text(text, _hint(cache))
-            if citations and bytes(citations) not in _EMPTY:
-                part.citations = (t.NAME, citations)
-            return part
-        case t.ToolUseBlock(id, name, arguments, cache):
-            text = text_of(arguments) if arguments else "{}"
-            return ToolUse(id, name, text, cache=_hint(cache))
         case t.ToolResultBlock(id, content, is_error, cache):
             inner: list[Part] = []
             if isinstance(content, str):
                 inner.append(Text(content))
             elif content is not None:
                 inner += [part_of(item) for item in content]
-            return ToolResult(id, inner, is_error=bool(is_error), cache=_hint(cache))
+            return ToolResult(read_id(id)[0], inner, is_error=bool(is_error), cache=_hint(cache))
         case t.ThinkingBlock(thinking, signature):
             proof, origin = unseal(signature or "", t.NAME)
             return Thinking(thinking, proof, origin)
@@ -86,6 +98,8 @@ def part_of(block: t.Block) -> Part:
             media.name, media.context = block.title or "", block.context or ""
             media.citations = t.given(block.citations)
             return media
+        case _:
+            raise msgspec.ValidationError("A block of an unexpected type")
 
 
 def _hint(cache: Raw) -> Raw | None:
@@ -132,7 +146,10 @@ def _tool_result(raw: Raw) -> ToolResult:
     loose = _loose_result.decode(raw)
     content = parts_of_raw(loose.content)
     return ToolResult(
-        loose.tool_use_id, content, is_error=bool(loose.is_error), cache=_hint(loose.cache_control)
+        read_id(loose.tool_use_id)[0],
+        content,
+        is_error=bool(loose.is_error),
+        cache=_hint(loose.cache_control),
     )
 
 
@@ -143,25 +160,3 @@ def _search_text(raw: Raw) -> str:
         return ""
     head = [word for word in (found.title, found.source) if word]
     return "\n".join(head + [block.text for block in found.content])
-
-
-def _joined_signatures(parts: list[Part]) -> list[Part]:
-    """Gives a call its signature back.
-
-    The stream encoder puts the signature of another wire's call (Gemini's `thoughtSignature`) into
-    an empty thinking block before the call, since a tool_use block has no place for it.
-    """
-    out: list[Part] = []
-    held: Thinking | None = None
-    for part in parts:
-        if held is not None:
-            if isinstance(part, ToolUse):
-                part.signature, part.origin = held.signature, held.origin
-            else:
-                out.append(held)
-            held = None
-        if isinstance(part, Thinking) and part.origin == "gemini" and not part.text:
-            held = part
-        else:
-            out.append(part)
-    return out if held is None else [*out, held]

@@ -65,8 +65,11 @@ def usage_fields(usage: Usage | None) -> dict[str, int]:
     """The wire's counts: `input_tokens` is what neither came from nor went to the cache."""
     if usage is None:
         return {"input_tokens": 0, "output_tokens": 0}
-    read, written = usage.cached or 0, usage.cache_write or 0
-    fields = {"input_tokens": max((usage.input or 0) - read - written, 0)}
+    total = usage.input or 0
+    # Some upstreams tell more cached tokens than tokens; the sum of the three is what clients show.
+    read = min(usage.cached or 0, total)
+    written = min(usage.cache_write or 0, total - read)
+    fields = {"input_tokens": total - read - written}
     if usage.cached is not None or usage.cache_write is not None:
         fields["cache_creation_input_tokens"] = written
         fields["cache_read_input_tokens"] = read

@@ -32,6 +32,7 @@ from proxy.wire.anthropic import types as t
 from proxy.wire.anthropic.citations import citations_of
 from proxy.wire.anthropic.counts import stop_reason_of, tier_word, usage_fields
 from proxy.wire.anthropic.errors import encode_info
+from proxy.wire.anthropic.names import signed_id
 from proxy.wire.anthropic.picture import picture_text
 from proxy.wire.base import AnswerContext
 from proxy.wire.sse import frame
@@ -66,8 +67,7 @@ class Encoder:
         """Skeleton of the part being written, None between parts."""
         self._opened = False
         self._text_prefix = b""
-        self._late: list[tuple[str, str]] = []
-        """(signature, origin) of calls and texts whose block was open already."""
+        self._call_id = ""
 
     def encode(self, events: list[ev.Event]) -> bytes:
         """Bytes for these events; may be empty."""
@@ -183,7 +183,7 @@ class Encoder:
         match part:
             case ToolUse():
                 self._called = True
-                self._call_signature(part, coming, out)
+                self._sign_call(part, coming)
                 self._open_block(out)
                 if part.custom:
                     self._delta(
@@ -201,32 +201,24 @@ class Encoder:
             case _:
                 pass
 
-    def _call_signature(self, part: ToolUse, coming: list[ev.Event], out: list[bytes]) -> None:
-        """A call's own signature goes before it, if it is known by now (`blocks._joined_signatures`)."""
+    def _sign_call(self, part: ToolUse, coming: list[ev.Event]) -> None:
+        """Puts a call's own signature into its id, if it is known by now (`names.signed_id`)."""
         signature, origin = part.signature, part.origin
         for event in coming:
             if isinstance(event, ev.SignatureDelta) and event.index == self._turn:
                 signature, origin = event.signature, event.origin
                 break
-        if signature:
-            self._signature_block(signature, origin, out)
+        self._call_id = signed_id(self._new_id(part.id), signature, origin)
 
-    def _signature_block(self, signature: str, origin: str, out: list[bytes]) -> None:
-        self._start_block({"type": "thinking", "thinking": "", "signature": ""}, out)
-        sealed = encode(seal(signature, origin, t.NAME))
-        self._delta(b'{"type":"signature_delta","signature":', sealed, out)
-        self._stop_block(out)
+    def _new_id(self, id: str) -> str:
+        return id or f"toolu_{self._context.id}{self._block}"
 
     def _signature(self, signature: str, origin: str, out: list[bytes]) -> None:
-        match self._part:
-            case Thinking():
-                self._open_block(out)
-                sealed = encode(seal(signature, origin, t.NAME))
-                self._delta(b'{"type":"signature_delta","signature":', sealed, out)
-            case Text():
-                self._late.append((signature, origin))
-            case _:
-                pass
+        """Of thinking. A call's is in its id; Gemini's of plain text may be left out (its guide says)."""
+        if isinstance(self._part, Thinking):
+            self._open_block(out)
+            sealed = encode(seal(signature, origin, t.NAME))
+            self._delta(b'{"type":"signature_delta","signature":', sealed, out)
 
     def _arguments(self, text: str, out: list[bytes]) -> None:
         part = self._part
@@ -247,9 +239,8 @@ class Encoder:
             return
         block: dict[str, object]
         match self._part:
-            case ToolUse(id=id, name=name):
-                id = id or f"toolu_{self._context.id}{self._block}"
-                block = {"type": "tool_use", "id": id, "name": name, "input": {}}
+            case ToolUse(name=name):
+                block = {"type": "tool_use", "id": self._call_id, "name": name, "input": {}}
             case Thinking():
                 block = {"type": "thinking", "thinking": "", "signature": ""}
             case _:
@@ -271,9 +262,6 @@ class Encoder:
             self._delta(b'{"type":"input_json_delta","partial_json":', b'"\\"}"', out)
         if self._opened:
             self._stop_block(out)
-        for signature, origin in self._late:
-            self._signature_block(signature, origin, out)
-        self._late.clear()
         self._opened, self._part = False, None
         self._turn += 1
 

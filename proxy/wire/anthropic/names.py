@@ -1,7 +1,13 @@
-"""Tool names and call ids that the Messages API takes: letters, digits, `_` and `-`."""
+"""Tool names and call ids that the Messages API takes: letters, digits, `_` and `-`.
+
+A call's id also carries the signature of another wire's call (Gemini's `thoughtSignature`, which has to
+come back with the call): a tool_use block has no field for it, and clients return ids as they are.
+"""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -11,6 +17,10 @@ from proxy.convo.model import Request, ToolUse
 _WORD: Final = re.compile(r"[a-zA-Z0-9_-]+")
 _ODD: Final = re.compile(r"[^a-zA-Z0-9_-]")
 _LONGEST: Final = 128
+_SIGNED: Final = re.compile(r"(.*)-pointsman-([gx])-([a-zA-Z0-9_-]+)", re.DOTALL)
+_BASE64: Final = re.compile(r"[a-zA-Z0-9+/]+={0,2}")
+_TO_URL: Final = str.maketrans("+/", "-_", "=")
+_FROM_URL: Final = str.maketrans("-_", "+/")
 
 
 def fitting(name: str) -> bool:
@@ -69,3 +79,30 @@ def call_id(id: str, taken: set[str]) -> str:
     else:
         id = _ODD.sub("_", id) or "toolu"
     return unique(id[:_LONGEST], taken)
+
+
+def signed_id(id: str, signature: str, origin: str) -> str:
+    """The id with the signature of a Gemini call behind it, in characters that ids may have."""
+    if not signature or origin != "gemini":
+        return id
+    if len(signature) % 4 == 0 and _BASE64.fullmatch(signature):
+        return f"{id}-pointsman-g-{signature.translate(_TO_URL)}"
+    packed = base64.urlsafe_b64encode(signature.encode("utf-8", "surrogatepass")).decode()
+    return f"{id}-pointsman-x-{packed.rstrip('=')}"
+
+
+def read_id(value: str) -> tuple[str, str]:
+    """(id, signature of a Gemini call or "") of an id that a client sent back."""
+    if "-pointsman-" not in value:
+        return value, ""
+    found = _SIGNED.fullmatch(value)
+    if found is None:
+        return value, ""
+    id, kind, packed = found.groups()
+    packed += "=" * (-len(packed) % 4)
+    if kind == "g":
+        return id, packed.translate(_FROM_URL)
+    try:
+        return id, base64.urlsafe_b64decode(packed).decode("utf-8", "surrogatepass")
+    except (binascii.Error, UnicodeDecodeError):
+        return value, ""

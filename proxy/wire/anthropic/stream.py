@@ -185,10 +185,10 @@ class Decoder:
                 block.signature = signature
                 if text:
                     out.append(ev.ThinkingDelta(block.index, text))
-            case ToolUse(id=id, name=name, arguments=arguments):
+            case ToolUse():
                 self._called = True
-                block.index = self._new_part(ToolUse(id, name, ""), out)
-                block.initial = arguments
+                block.initial, part.arguments = part.arguments, ""
+                block.index = self._new_part(part, out)
             case _:
                 pass
 

@@ -22,7 +22,7 @@ from proxy.convo.model import (
 from proxy.errors import ProxyError
 from proxy.jsonio import encode, top_level
 from proxy.wire import get
-from proxy.wire.anthropic.names import client_names, upstream_names
+from proxy.wire.anthropic.names import client_names, read_id, signed_id, upstream_names
 from proxy.wire.base import Target
 
 WIRE = get("anthropic")
@@ -242,13 +242,27 @@ def test_a_sealed_signature_goes_home():
     assert lost[0].path == "messages[1].parts[0]"
 
 
-def test_a_calls_signature_is_given_back_to_it():
-    content = [
-        {"type": "thinking", "thinking": "", "signature": "pointsman/g/abc"},
-        {"type": "tool_use", "id": "t", "name": "f", "input": {}},
-    ]
-    parts = decode(messages=[{"role": "assistant", "content": content}]).messages[0].parts
-    assert parts == [ToolUse("t", "f", "{}", signature="abc", origin="gemini")]
+@pytest.mark.parametrize("signature", ["YWJj+/==", "abc", "é"])
+def test_a_calls_signature_travels_in_its_id(signature):
+    id = signed_id("call:1", signature, "gemini")
+    content = [{"type": "tool_use", "id": id, "name": "f", "input": {}}]
+    result = [{"type": "tool_result", "tool_use_id": id, "content": "r"}]
+    request = decode(
+        messages=[{"role": "assistant", "content": content}, {"role": "user", "content": result}]
+    )
+    call = request.messages[0].parts[0]
+    assert call == ToolUse("call:1", "f", "{}", signature=signature, origin="gemini")
+    assert request.messages[1].parts == [ToolResult("call:1", [Text("r")])]
+    assert fitting_id(id.removeprefix("call:1"))
+
+
+def fitting_id(id):
+    return all(c.isascii() and (c.isalnum() or c in "-_") for c in id)
+
+
+@pytest.mark.parametrize("id", ["", "a-pointsman-", "a-pointsman-x-A", "-pointsman-q-AA"])
+def test_ids_that_only_look_signed_stay(id):
+    assert read_id(id) == (id, "")
 
 
 def test_results_stand_right_after_their_calls():

@@ -22,6 +22,7 @@ from proxy.convo.model import (
 )
 from proxy.errors import ProxyError
 from proxy.wire import get
+from proxy.wire.anthropic.names import read_id
 from proxy.wire.base import AnswerContext
 
 WIRE = get("anthropic")
@@ -282,7 +283,6 @@ def test_foreign_parts():
     content = body["content"]
     assert [c["type"] for c in content] == [
         "thinking",
-        "thinking",
         "tool_use",
         "tool_use",
         "text",
@@ -290,35 +290,29 @@ def test_foreign_parts():
         "text",
     ]
     assert content[0]["signature"] == "pointsman/r/enc"
-    assert content[1]["signature"] == "pointsman/g/g1"
-    assert content[3]["input"] == {"input": 'say "hi"\n'}
-    assert content[3]["id"].startswith("toolu_")
-    assert content[4]["text"] == "![image](data:image/png;base64,aGk=)"
+    assert read_id(content[1]["id"]) == ("a", "g1")
+    assert content[2]["input"] == {"input": 'say "hi"\n'}
+    assert content[2]["id"].startswith("toolu_")
+    assert content[3]["text"] == "![image](data:image/png;base64,aGk=)"
     assert body["stop_reason"] == "tool_use"
     streamed = fold(events_of(shown(unfold(answer))))
     whole = WIRE.decode_answer(json.dumps(body).encode())
     assert [type(p) for p in streamed.choices[0].parts] == [type(p) for p in whole.choices[0].parts]
-    assert json.loads(streamed.choices[0].parts[3].arguments) == content[3]["input"]
+    assert json.loads(streamed.choices[0].parts[2].arguments) == content[2]["input"]
 
 
-def test_a_calls_signature_that_comes_late_in_the_batch_still_stands_before_it():
+def test_a_calls_signature_that_comes_later_in_the_batch_is_in_its_id():
     events = [
         ev.Start(),
         ev.PartStart(0, ToolUse("a", "f", "")),
         ev.ArgumentsDelta(0, "{}"),
         ev.SignatureDelta(0, "sig", "gemini"),
         ev.PartEnd(0),
-        ev.PartStart(1, Text("")),
-        ev.TextDelta(1, "t"),
-        ev.SignatureDelta(1, "sig2", "gemini"),
-        ev.PartEnd(1),
         ev.Finished(Finish("tool")),
         ev.End(),
     ]
-    answer = fold(events_of(shown(events)))
-    kinds = [type(p).__name__ for p in answer.choices[0].parts]
-    assert kinds == ["Thinking", "ToolUse", "Text", "Thinking"]
-    assert answer.choices[0].parts[0].signature == "pointsman/g/sig"
+    call = fold(events_of(shown(events))).choices[0].parts[0]
+    assert call == ToolUse("a", "f", "{}", signature="sig", origin="gemini")
 
 
 def test_citations_of_other_wires_become_locations():
@@ -372,6 +366,12 @@ def test_usage_leaves_the_cache_out_of_input():
         "output_tokens": 7,
     }
     assert parsed(shown(unfold(answer)))[-2]["usage"] == usage
+
+
+def test_more_cached_than_counted_is_cut_to_what_was_counted():
+    answer = Answer([Choice([Text("t")], Finish("stop"))], usage=Usage(17, 1, 32))
+    usage = json.loads(WIRE.encode_answer(answer, CONTEXT))["usage"]
+    assert (usage["input_tokens"], usage["cache_read_input_tokens"]) == (0, 17)
 
 
 def test_whole_answers():
