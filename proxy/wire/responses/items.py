@@ -94,12 +94,12 @@ def text_part(text: str, notes: list[bytes], *, refusal: bool) -> bytes:
     )
 
 
-def message_item(ident: bytes, parts: list[bytes], status: str) -> bytes:
+def message_item(ident: bytes, part: bytes, status: str) -> bytes:
     """A message."""
     return b'{"id":"%b","type":"message","status":"%b","content":[%b],"role":"assistant"}' % (
         ident,
         status.encode(),
-        b",".join(parts),
+        part,
     )
 
 

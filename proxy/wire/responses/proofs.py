@@ -2,7 +2,7 @@
 
 A Responses client sends a reasoning item back as it got it, so the field carries foreign signatures
 sealed (`convo/signature.py`). A word after the seal says where the signature belongs: Anthropic's
-redacted thinking, or Gemini's signature of the call or the text that stands before the item.
+redacted thinking, or Gemini's signature of the call that follows the item.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Final, Literal
 
 from proxy.convo.signature import seal, unseal
 
-Place = Literal["thinking", "redacted", "call", "text"]
-_MARKS: Final[dict[Place, str]] = {"redacted": "redacted.", "call": "call.", "text": "text."}
+Place = Literal["thinking", "redacted", "call"]
+_MARKS: Final[dict[Place, str]] = {"redacted": "redacted.", "call": "call."}
 
 
 def show(signature: str, origin: str, place: Place = "thinking") -> str:

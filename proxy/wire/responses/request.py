@@ -1,8 +1,8 @@
 """A client's request -> `convo.Request`. Source: API reference, "Create a model response".
 
 Items become turns: neighbouring assistant items (text, reasoning, calls) are one turn, neighbouring tool
-outputs are one turn. A reasoning item that carries a foreign signature of a call or text gives it back
-to that part.
+outputs are one turn. A reasoning item that carries a foreign signature of a call gives it to the call
+that follows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from proxy.convo.model import (
     ToolUse,
 )
 from proxy.errors import ProxyError, bad_request
-from proxy.jsonio import text_of, top_level
+from proxy.jsonio import raw_of, text_of, top_level
 from proxy.wire.responses import proofs, types
 from proxy.wire.responses.content import parts_of
 
@@ -81,6 +81,8 @@ class Turns:
         self.messages: list[Message] = []
         self._results = False
         """The last turn holds tool outputs, which further ones join."""
+        self._proof = ("", "")
+        """Signature of the next call, and its origin."""
 
     def add(self, raw: Raw, path: str) -> None:
         """Takes one item. Raises ProxyError with the path."""
@@ -93,7 +95,10 @@ class Turns:
             case "message":
                 self._message(item, path)
             case "function_call" | "custom_tool_call" | "local_shell_call":
-                self.turn("assistant").append(_call(item, kind))
+                call = _call(item, kind)
+                call.signature, call.origin = self._proof
+                self._proof = ("", "")
+                self.turn("assistant").append(call)
             case "reasoning":
                 self._reasoning(item, path)
             case _ if kind in _OUTPUTS:
@@ -130,11 +135,9 @@ class Turns:
     def _reasoning(self, item: types.Item, path: str) -> None:
         signature, origin, place = proofs.read(item.encrypted_content or "")
         parts = self.turn("assistant")
-        if place in ("call", "text") and parts:
-            last = parts[-1]
-            if isinstance(last, ToolUse if place == "call" else Text):
-                last.signature, last.origin = signature, origin
-                return
+        if place == "call":
+            self._proof = (signature, origin)
+            return
         texts = [part.text for part in item.summary or () if part.text]
         summarised = bool(texts)
         try:
@@ -254,7 +257,11 @@ def _settings(request: Request, said: types.RequestBody) -> None:
     request.max_tokens = said.max_output_tokens
     request.temperature = said.temperature
     request.top_p = said.top_p
-    request.top_logprobs = said.top_logprobs
+    if b"message.output_text.logprobs" in bytes(request.extras.get("include", b"")):
+        request.logprobs, request.top_logprobs = True, said.top_logprobs
+    elif said.top_logprobs is not None:
+        # Without `include` the API gives none, whatever their number: only this wire may ask so.
+        request.extras["top_logprobs"] = raw_of(said.top_logprobs)
     request.user = said.user or ""
     request.metadata = said.metadata if types.given(said.metadata) else None
     request.service_tier = said.service_tier or ""

@@ -52,22 +52,12 @@ class _Open(Struct):
     head: bytes = b""
     middle: bytes = b""
     tail: bytes = b""
-    content: int = 0
     texts: list[str] = []
     notes: list[bytes] = []
     begun: bool = False
     """Its first event was given out (thinking opens late: an empty part is no item)."""
     whole: bool = False
     """A custom tool whose input is known only at the end."""
-
-
-class _Message(Struct):
-    """The open message item."""
-
-    item_id: bytes
-    place: int
-    parts: list[bytes] = []
-    proofs: list[bytes] = []
 
 
 class StreamEncoder:
@@ -80,7 +70,8 @@ class StreamEncoder:
         self._shape = Shape(context.request)
         self._sequence = 0
         self._parts: dict[int, _Open] = {}
-        self._message: _Message | None = None
+        self._message: _Open | None = None
+        """The text that neighbouring texts join; it ends when another kind of part begins."""
         self._output: dict[int, bytes] = {}
         """output_index -> rendered item."""
         self._places = 0
@@ -109,8 +100,24 @@ class StreamEncoder:
                     add(_encode(text))
                     add(opened.tail)
                 continue
+            if type(event) is ev.PartStart and type(event.part) is ToolUse:
+                self._sign_call(event, events, out)
             self._event(event, out)
         return b"".join(out)
+
+    def _sign_call(self, call: ev.PartStart, events: list[ev.Event], out: list[bytes]) -> None:
+        """A call's signature goes into a reasoning item before it, as reasoning stands before calls.
+
+        Gemini gives call and signature in one chunk; one that came later would be lost.
+        """
+        for event in events:
+            if (
+                type(event) is ev.SignatureDelta
+                and (event.index, event.choice) == (call.index, 0)
+                and event.origin not in ("", "responses")
+            ):
+                self._end_message(out)
+                self._proof(event.signature, event.origin, "call", out)
 
     def _event(self, event: ev.Event, out: list[bytes]) -> None:  # noqa: PLR0912  # a table
         # The protocol knows one answer: further choices have no place.
@@ -183,17 +190,13 @@ class StreamEncoder:
                 self._proof(part.signature, part.origin, "redacted", out)
             case Media(kind="image", data=data) if data:
                 ident = self._new_id(b"ig")
-                self._whole(ident, picture_item(ident, part, "in_progress"), out)
-                self._output[self._places - 1] = picture_item(ident, part, "completed")
-                self._done(self._places - 1, out)
+                place = self._announce(picture_item(ident, part, "in_progress"), out)
+                self._finish_item(place, picture_item(ident, part, "completed"), out)
             case Media():
                 self._lone_text(f"[{part.kind}]({part.url or part.name or part.mime})", out)
             case Opaque(origin="responses"):
-                ident = self._new_id(b"item")
-                item = opaque_item(ident, part)
-                self._whole(ident, item, out)
-                self._output[self._places - 1] = item
-                self._done(self._places - 1, out)
+                item = opaque_item(self._new_id(b"item"), part)
+                self._finish_item(self._announce(item, out), item, out)
             case Opaque(text=text) if text:
                 self._lone_text(text, out)
             case _:
@@ -202,40 +205,36 @@ class StreamEncoder:
     def _new_id(self, prefix: bytes) -> bytes:
         return b"%b_%b%d" % (prefix, self._id, self._places)
 
-    def _whole(self, ident: bytes, item: bytes, out: list[bytes]) -> int:
-        """Announces an item and gives it its place."""
-        del ident
+    def _announce(self, item: bytes, out: list[bytes]) -> int:
+        """Opens an item: `output_item.added`, and its place."""
         place = self._places
         self._places += 1
-        self._send(
-            out, b"response.output_item.added", b'"output_index":%d,"item":%b' % (place, item)
-        )
+        members = b'"output_index":%d,"item":%b' % (place, item)
+        self._send(out, b"response.output_item.added", members)
         return place
 
-    def _done(self, place: int, out: list[bytes]) -> None:
-        item = self._output[place]
-        self._send(
-            out, b"response.output_item.done", b'"output_index":%d,"item":%b' % (place, item)
-        )
+    def _finish_item(self, place: int, item: bytes, out: list[bytes]) -> None:
+        """Closes an item: `output_item.done`, and a member of the final `output`."""
+        self._output[place] = item
+        members = b'"output_index":%d,"item":%b' % (place, item)
+        self._send(out, b"response.output_item.done", members)
 
     def _lone_text(self, text: str, out: list[bytes]) -> None:
-        opened = self._open_text(Text(""), out)
-        self._delta(opened, text, out)
-        self._end(opened, out)
+        self._delta(self._open_text(Text(""), out), text, out)
 
     def _open_text(self, part: Text | Refusal, out: list[bytes]) -> _Open:
-        message = self._message
-        if message is None:
-            ident = self._new_id(b"msg")
-            place = self._whole(ident, message_item(ident, [], "in_progress"), out)
-            message = self._message = _Message(ident, place)
-        number = len(message.parts)
-        message.parts.append(b"")
+        """The open text, or a new message: clients expect one text in one message."""
         refusal = isinstance(part, Refusal)
+        message = self._message
+        if message is not None and type(message.part) is type(part):
+            return message
+        self._end_message(out)
         self._refused |= refusal
-        opened = _Open(part, message.item_id, message.place, content=number)
+        ident = self._new_id(b"msg")
+        place = self._announce(message_item(ident, b"", "in_progress"), out)
+        opened = self._message = _Open(part, ident, place)
         kind = b"response.refusal" if refusal else b"response.output_text"
-        self._frame(opened, kind, b'"content_index":%d,' % number)
+        self._frame(opened, kind, b'"content_index":0,')
         if not refusal:
             opened.tail = b',"logprobs":[]}\n\n'
         self._send(
@@ -257,19 +256,14 @@ class StreamEncoder:
 
     @staticmethod
     def _at(opened: _Open, word: bytes) -> bytes:
-        return b'"item_id":"%b","output_index":%d,"%b":%d' % (
-            opened.item_id,
-            opened.place,
-            word,
-            opened.content,
-        )
+        return b'"item_id":"%b","output_index":%d,"%b":0' % (opened.item_id, opened.place, word)
 
     def _open_call(self, part: ToolUse, out: list[bytes]) -> _Open:
         custom = self._shape.custom(part)
         ident = self._new_id(b"ctc" if custom else b"fc")
         if not part.id:
             part = ToolUse(f"call_{self._id.decode()}{self._places}", part.name, "", part.custom)
-        place = self._whole(ident, call_item(ident, part, "", "in_progress", custom=custom), out)
+        place = self._announce(call_item(ident, part, "", "in_progress", custom=custom), out)
         opened = _Open(part, ident, place, begun=True, whole=custom and not part.custom)
         kind = b"response.custom_tool_call_input" if custom else b"response.function_call_arguments"
         self._frame(opened, kind, b"")
@@ -295,7 +289,7 @@ class StreamEncoder:
         own = part.id if part.id.startswith("rs_") else ""
         opened.item_id = _encode(own)[1:-1] if own else self._new_id(b"rs")
         item = reasoning_item(opened.item_id, "", "", raw=False)
-        opened.place = self._whole(opened.item_id, item, out)
+        opened.place = self._announce(item, out)
         opened.begun = True
         kind = b"response.reasoning_text" if part.raw else b"response.reasoning_summary_text"
         word = b'"content_index":0,' if part.raw else b'"summary_index":0,'
@@ -312,13 +306,6 @@ class StreamEncoder:
             if not opened.begun:
                 self._begin_thinking(opened, part, out)
             opened.notes = [proofs.show(event.signature, event.origin).encode()]
-        elif isinstance(part, Text | ToolUse) and event.origin != "responses":
-            place: proofs.Place = "text" if isinstance(part, Text) else "call"
-            proof = proofs.show(event.signature, event.origin, place)
-            if self._message is not None and place == "text":
-                self._message.proofs.append(proof.encode())
-            else:
-                opened.notes.append(proof.encode())
 
     def _cite(self, event: ev.CitationDelta, out: list[bytes]) -> None:
         opened = self._parts.get(event.index)
@@ -338,15 +325,17 @@ class StreamEncoder:
 
     def _end(self, opened: _Open, out: list[bytes]) -> None:
         part = opened.part
-        if isinstance(part, Text | Refusal):
-            self._end_text(opened, out)
-        elif isinstance(part, Thinking):
+        if isinstance(part, Thinking):
             if opened.begun:
                 self._end_thinking(opened, part, out)
         elif isinstance(part, ToolUse):
             self._end_call(opened, part, out)
 
-    def _end_text(self, opened: _Open, out: list[bytes]) -> None:
+    def _end_message(self, out: list[bytes]) -> None:
+        """The open text and its message are whole."""
+        opened, self._message = self._message, None
+        if opened is None:
+            return
         text = "".join(opened.texts)
         refusal = isinstance(opened.part, Refusal)
         place = self._at(opened, b"content_index")
@@ -357,19 +346,7 @@ class StreamEncoder:
             self._send(out, b"response.output_text.done", members)
         whole = text_part(text, opened.notes, refusal=refusal)
         self._send(out, b"response.content_part.done", place + b',"part":' + whole)
-        if self._message is not None and self._message.place == opened.place:
-            self._message.parts[opened.content] = whole
-
-    def _end_message(self, out: list[bytes]) -> None:
-        """The message item is whole; what its texts were signed with follows it."""
-        message, self._message = self._message, None
-        if message is None:
-            return
-        parts = [part for part in message.parts if part]
-        self._output[message.place] = message_item(message.item_id, parts, "completed")
-        self._done(message.place, out)
-        for proof in message.proofs:
-            self._reasoning(proof.decode(), out)
+        self._finish_item(opened.place, message_item(opened.item_id, whole, "completed"), out)
 
     def _end_thinking(self, opened: _Open, part: Thinking, out: list[bytes]) -> None:
         text = "".join(opened.texts)
@@ -382,8 +359,9 @@ class StreamEncoder:
             whole = _thought_part(text, raw=part.raw)
             self._send(out, b"response.%b.done" % kind, place + b',"part":' + whole)
         proof = opened.notes[0].decode() if opened.notes else ""
-        self._output[opened.place] = reasoning_item(opened.item_id, text, proof, raw=part.raw)
-        self._done(opened.place, out)
+        self._finish_item(
+            opened.place, reasoning_item(opened.item_id, text, proof, raw=part.raw), out
+        )
 
     def _end_call(self, opened: _Open, part: ToolUse, out: list[bytes]) -> None:
         text = "".join(opened.texts)
@@ -404,10 +382,8 @@ class StreamEncoder:
         self._send(out, kind, b'%b,"%b":%b' % (place, word, _encode(text)))
         cut = not custom and object_of(text) is None
         status = "incomplete" if cut else "completed"
-        self._output[opened.place] = call_item(opened.item_id, part, text, status, custom=custom)
-        self._done(opened.place, out)
-        for proof in opened.notes:
-            self._reasoning(proof.decode(), out)
+        item = call_item(opened.item_id, part, text, status, custom=custom)
+        self._finish_item(opened.place, item, out)
 
     def _proof(self, signature: str, origin: str, place: proofs.Place, out: list[bytes]) -> None:
         if signature:
@@ -416,9 +392,8 @@ class StreamEncoder:
     def _reasoning(self, proof: str, out: list[bytes]) -> None:
         """An item that holds a proof and no text."""
         ident = self._new_id(b"rs")
-        place = self._whole(ident, reasoning_item(ident, "", "", raw=False), out)
-        self._output[place] = reasoning_item(ident, "", proof, raw=False)
-        self._done(place, out)
+        place = self._announce(reasoning_item(ident, "", "", raw=False), out)
+        self._finish_item(place, reasoning_item(ident, "", proof, raw=False), out)
 
     # End of the stream
 
