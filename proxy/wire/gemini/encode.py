@@ -24,7 +24,7 @@ from proxy.convo.model import (
     ToolResult,
     ToolUse,
 )
-from proxy.wire.gemini import names, schema, signatures, thinking
+from proxy.wire.gemini import names, schema, signatures, thinking, types
 from proxy.wire.gemini import parts as parts_of
 from proxy.wire.gemini.parts import WirePart
 
@@ -69,7 +69,11 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     own = request.origin == "gemini"
     body: Body = {}
     writer = _Writer(request, target, lost)
-    body["contents"] = writer.contents()
+    contents = writer.contents()
+    if not contents and not own:
+        # The API wants a turn; an empty input of another wire is one without words.
+        contents.append({"role": "user", "parts": [{"text": ""}]})
+    body["contents"] = contents
     system = writer.system()
     if system:
         body["systemInstruction"] = {"parts": system}
@@ -347,7 +351,11 @@ def _response(result: ToolResult, text: str) -> object:
         return result.value if isinstance(value, dict) else {"result": value}
     if result.is_error:
         return {"error": text}
-    return jsonio.object_of(text) or {"result": text}
+    found = jsonio.object_of(text)
+    if found is None:
+        return {"result": text}
+    # `error` alone would mean that the call failed, which nobody said.
+    return {"result": found} if list(types.raw_object.decode(found)) == ["error"] else found
 
 
 # ---------------------------------------------------------------- tools
@@ -360,9 +368,9 @@ def _tools(tools: list[Tool], lost: list[Lost]) -> list[object]:
         if tool.kind != "server":
             functions.append(_function(tool))
         else:
-            found = _server(tool)
+            found = _server(tool, alone=all(other.kind == "server" for other in tools))
             if found is None:
-                lost.append(Lost(f"tools.{tool.type or tool.name}", "Gemini has no such tool"))
+                lost.append(Lost(f"tools.{tool.type or tool.name}", "Gemini has no such tool here"))
             elif found not in servers:
                 servers.append(found)
     head: list[object] = [{"functionDeclarations": functions}] if functions else []
@@ -388,14 +396,15 @@ def _function(tool: Tool) -> object:
     return out
 
 
-def _server(tool: Tool) -> object | None:
+def _server(tool: Tool, *, alone: bool) -> object | None:
+    """A tool of the provider. `alone`: no functions beside it, with which most models refuse it."""
     if tool.origin == "gemini":
         return tool.raw
     if tool.type == "web_search":
         return {"googleSearch": {}}
-    if tool.type.startswith(("code_execution", "code_interpreter")):
+    if alone and tool.type.startswith(("code_execution", "code_interpreter")):
         return {"codeExecution": {}}
-    return {"urlContext": {}} if tool.type.startswith("web_fetch") else None
+    return {"urlContext": {}} if alone and tool.type.startswith("web_fetch") else None
 
 
 def _choice(choice: ToolChoice, lost: list[Lost], *, own: bool) -> dict[str, object]:
@@ -440,13 +449,16 @@ def _config(request: Request, target: Target, lost: list[Lost]) -> dict[str, obj
 
 def _limits(request: Request, out: dict[str, object], lost: list[Lost]) -> None:
     count, stop = request.n, request.stop
-    if request.origin != "gemini":
+    own = request.origin == "gemini"
+    if not own:
         if count is not None and count > _CANDIDATES:
             lost.append(Lost("n", f"at most {_CANDIDATES} candidates"))
             count = _CANDIDATES
         if len(stop) > _STOPS:
             lost.append(Lost("stop", f"at most {_STOPS} stop sequences"))
             stop = stop[:_STOPS]
+    if not own and (request.logprobs or request.top_logprobs):
+        lost.append(Lost("logprobs", "the answer has no place for Gemini's"))
     members: dict[str, object] = {
         "maxOutputTokens": request.max_tokens,
         "temperature": request.temperature,
@@ -457,7 +469,7 @@ def _limits(request: Request, out: dict[str, object], lost: list[Lost]) -> None:
         "candidateCount": count,
         "presencePenalty": request.presence_penalty,
         "frequencyPenalty": request.frequency_penalty,
-        "responseLogprobs": request.logprobs,
-        "logprobs": request.top_logprobs,
+        "responseLogprobs": request.logprobs if own else None,
+        "logprobs": request.top_logprobs if own else None,
     }
     out.update({name: value for name, value in members.items() if value is not None})
