@@ -1,0 +1,203 @@
+"""What is wrong with a configuration file, and where: problems with the line, a caret and a hint.
+
+A loader collects all problems into a `Report` and raises one `ConfigError`. Codes are stable words, so
+that scripts may rely on them. Shown lines are masked where they hold a credential.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from proxy.config.model import Warning_
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Path: TypeAlias = tuple[str | int, ...]
+
+_WIDTH: Final = 100
+"""Longest part of a source line that is shown, in characters."""
+_MOST: Final = 100
+"""Problems kept per load: a broken file may be wrong on every line."""
+_SECRET_PAIR: Final = re.compile(
+    r"""(?i)((?:[\w-]*(?:key|token|secret|password|cookie|dsn)s?|authorization)["']?\s*[:=]\s*)"""
+    r"""("[^"]*"|'[^']*'|\[[^\]]*\]?|[^\s,}\]#]+(?:[ ][^\s,}\]#]+)*)"""
+)
+_SECRET_WORD: Final = re.compile(r"\b(?:sk-|AIza|ya29\.|gh[opu]_|xai-|eyJ)[\w.\-]{4,}")
+_REFERENCE: Final = re.compile(r"""^["'\[\s]*(?:env|file):""")
+
+
+class Source(Protocol):
+    """A text with a name, and the position of each value in it (1-based)."""
+
+    file: str
+    text: str
+
+    def position(self, path: Path, *, key: bool = False) -> tuple[int, int]:
+        """Line and column of a value, or of its key."""
+
+
+class Problem(Struct, frozen=True):
+    """One mistake. `line` 0 = the file as a whole. `also` names a second place (a double definition)."""
+
+    code: str
+    message: str
+    file: str
+    line: int = 0
+    column: int = 0
+    source: str = ""
+    hint: str = ""
+    also: str = ""
+
+    def render(self) -> str:
+        """`file:line:col: message`, the line with a caret, the hint; no trailing newline."""
+        where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        lines = [f"{where}: {self.message} [{self.code}]"]
+        if self.line and self.source:
+            shown, caret = _window(_masked(self.source), self.column)
+            number = str(self.line)
+            lines += [f"  {number} | {shown}", f"  {' ' * len(number)} | {' ' * caret}^"]
+        if self.also:
+            lines.append(f"  also here: {self.also}")
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; `problems` holds all that was found, in reading order."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(problem.render() for problem in problems))
+        self.problems = problems
+
+
+class Report:
+    """Collects problems and warnings while files are read."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.warnings: list[Warning_] = []
+        self.left_out = 0
+
+    def error(
+        self,
+        code: str,
+        message: str,
+        source: Source,
+        path: Path = (),
+        *,
+        key: bool = False,
+        hint: str = "",
+        also: str = "",
+    ) -> None:
+        """A mistake at a value of a document (`key`: at its key)."""
+        line, column = source.position(path, key=key)
+        self.add(at(source, line, column, code, message, hint=hint, also=also))
+
+    def add(self, problem: Problem) -> None:
+        """A problem with its place; beyond the limit they are only counted."""
+        if len(self.problems) >= _MOST:
+            self.left_out += 1
+        else:
+            self.problems.append(problem)
+
+    def warn(self, message: str, source: Source, path: Path = (), *, key: bool = False) -> None:
+        """Something that is no error."""
+        if len(self.warnings) < _MOST:
+            line, column = source.position(path, key=key)
+            self.warnings.append(Warning_(source.file, line, column, message))
+
+    def check(self) -> None:
+        """Raises ConfigError if there are problems."""
+        if not self.problems:
+            return
+        problems = tuple(self.problems)
+        if self.left_out:
+            last = Problem("too-many", f"{self.left_out} more problems are not shown", "pointsman")
+            problems = (*problems, last)
+        raise ConfigError(problems)
+
+
+def at(
+    source: Source,
+    line: int,
+    column: int,
+    code: str,
+    message: str,
+    *,
+    hint: str = "",
+    also: str = "",
+) -> Problem:
+    """A problem at a place of a text."""
+    return Problem(
+        code=code,
+        message=message,
+        file=source.file,
+        line=line,
+        column=column,
+        source=line_of(source.text, line),
+        hint=hint,
+        also=also,
+    )
+
+
+def line_of(text: str, line: int) -> str:
+    """The line's text, without its end; empty when there is no such line."""
+    if line < 1:
+        return ""
+    start = 0
+    for _ in range(line - 1):
+        start = text.find("\n", start) + 1
+        if start == 0:
+            return ""
+    end = text.find("\n", start)
+    return text[start : end if end >= 0 else None].rstrip("\r")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`did you mean 'x'?`, or nothing."""
+    found = closest(word, known)
+    return f"did you mean '{found}'?" if found else ""
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """The known word nearest to `word`, case aside; empty when none is near."""
+    if len(word) > _WIDTH:
+        return ""
+    by_fold = {name.casefold(): name for name in known}
+    found = difflib.get_close_matches(word.casefold(), by_fold, n=1, cutoff=0.6)
+    return by_fold[found[0]] if found else ""
+
+
+def quoted(value: str) -> str:
+    """A name from a file, safe to print: escaped, and cut when long."""
+    shown = value if len(value) <= _WIDTH else value[: _WIDTH - 3] + "..."
+    return "'" + "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown) + "'"
+
+
+def _masked(line: str) -> str:
+    def pair(match: re.Match[str]) -> str:
+        value = match[2]
+        if _REFERENCE.match(value):
+            return match[0]
+        return match[1] + re.sub(r"[^\s\"'\[\],]", "*", value)
+
+    masked = _SECRET_PAIR.sub(pair, line)
+    return _SECRET_WORD.sub(lambda match: "*" * len(match[0]), masked)
+
+
+def _window(line: str, column: int) -> tuple[str, int]:
+    """The part of a line around the column, printable, and where its caret stands."""
+    text = "".join(c if c.isprintable() else " " for c in line)
+    index = min(max(column - 1, 0), len(text))
+    if len(text) <= _WIDTH:
+        return text, index
+    start = max(0, min(index - _WIDTH // 2, len(text) - _WIDTH))
+    head = "..." if start else ""
+    tail = "..." if start + _WIDTH < len(text) else ""
+    return head + text[start : start + _WIDTH] + tail, index - start + len(head)

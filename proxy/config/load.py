@@ -1,0 +1,152 @@
+"""Files and environment into `Settings` and what they declare. The only module here that reads files."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from proxy.config import env, settings, tomlio, yamlio
+from proxy.config.declared import Declared
+from proxy.config.diagnose import ConfigError, Problem, Report
+from proxy.config.document import SIZE, Document, decoded
+from proxy.config.legacy import Legacy
+from proxy.config.model import Settings, Warning_
+from proxy.config.routes import Routes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+NAMES: Final = ("config.yaml", "config.yml")
+DEMO: Final = FilePath(__file__).parent / "data" / "00-demo.toml"
+"""The routes of a first start; the shipped `routes.d/00-demo.toml` is this file."""
+_SUFFIXES: Final = (".toml", ".yaml", ".yml")
+
+
+class Read(Struct, frozen=True, kw_only=True):
+    """What was read. `config`: the config file, empty = none; `routes`: the routes.d files."""
+
+    settings: Settings
+    declared: Declared
+    warnings: tuple[Warning_, ...] = ()
+    config: str = ""
+    routes: tuple[str, ...] = ()
+
+
+def read(config: str | None, routes: Sequence[str], environ: Mapping[str, str], cwd: str) -> Read:
+    """Reads everything. Raises ConfigError with all problems found.
+
+    Args:
+        config: the file named on the command line; None = `config.yaml` in `cwd`, if there is one.
+        routes: folders (or files) named on the command line; empty = the default place.
+        environ: the environment; `.env` in `cwd` adds to it.
+        cwd: the working directory.
+    """
+    report = Report()
+    environ = _with_dotenv(environ, FilePath(cwd), report)
+    file = _config_file(config, FilePath(cwd))
+    extra = env.passthru(environ, report)
+    legacy = Legacy(_document(file, report), report) if file else None
+    empty = legacy or Legacy(Document.empty("config"), report)
+    accounts = (*empty.accounts(), *empty.passthru(extra))
+    if legacy is None:
+        found = settings.of_environment(environ, report)
+    else:
+        found = settings.of_legacy(legacy, environ, report)
+    files = _route_files(routes, file, environ, FilePath(cwd), report)
+    if not files and not routes and not accounts and file is None:
+        files = [DEMO]
+    compiled = Routes(report, environ, {account.group for account in accounts}, found.proxy_url)
+    for path in files:
+        compiled.add(_document(path, report), path.parent)
+    declared = compiled.declared()
+    report.check()
+    return Read(
+        settings=replace(found, payload=(*found.payload, *compiled.payload)),
+        declared=replace(
+            declared,
+            accounts=accounts,
+            strategy=settings.strategy_of(empty),
+            force_prefix=empty.table.get("force-model-prefix", False),
+            now=int(time.time()),
+        ),
+        warnings=tuple(report.warnings),
+        config=str(file or ""),
+        routes=tuple(str(path) for path in files),
+    )
+
+
+def _with_dotenv(environ: Mapping[str, str], cwd: FilePath, report: Report) -> Mapping[str, str]:
+    path = cwd / ".env"
+    try:
+        if not path.is_file():
+            return environ
+        text = decoded(str(path), _bytes(path))
+    except (OSError, ConfigError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error.problems[0].message
+        report.warnings.append(Warning_(str(path), 1, 1, f"is left out: {reason}"))
+        return environ
+    return {**env.dotenv(str(path), text, report), **environ}
+
+
+def _config_file(named: str | None, cwd: FilePath) -> FilePath | None:
+    if named is not None:
+        return cwd / named
+    return next((cwd / name for name in NAMES if (cwd / name).is_file()), None)
+
+
+def _route_files(
+    named: Sequence[str],
+    config: FilePath | None,
+    environ: Mapping[str, str],
+    cwd: FilePath,
+    report: Report,
+) -> list[FilePath]:
+    """The files of the folders, by name within each; without folders, those of the default place."""
+    folders = [cwd / name for name in named]
+    if not folders:
+        beside = config.parent / "routes.d" if config else None
+        if beside is not None and beside.is_dir():
+            folders = [beside]
+        else:
+            home = _xdg(environ) / "pointsman" / "routes.d"
+            folders = [home] if home.is_dir() else []
+    files: list[FilePath] = []
+    for folder in folders:
+        if folder.is_file():
+            files.append(folder)
+            continue
+        try:
+            inside = sorted(p for p in folder.iterdir() if p.suffix in _SUFFIXES and p.is_file())
+        except OSError as error:
+            report.add(Problem("no-file", f"cannot be read: {error.strerror}", str(folder)))
+            continue
+        files += [path for path in inside if not path.name.startswith(".")]
+    return files
+
+
+def _xdg(environ: Mapping[str, str]) -> FilePath:
+    found = environ.get("XDG_CONFIG_HOME", "")
+    return FilePath(found) if found else FilePath(environ.get("HOME", "~")).expanduser() / ".config"
+
+
+def _bytes(path: FilePath) -> bytes:
+    with path.open("rb") as file:
+        return file.read(SIZE + 1)
+
+
+def _document(path: FilePath, report: Report) -> Document:
+    """The parsed file; an empty one when it cannot be read, with the reason in the report."""
+    name = str(path)
+    try:
+        text = decoded(name, _bytes(path))
+        return tomlio.parse(name, text) if path.suffix == ".toml" else yamlio.parse(name, text)
+    except OSError as error:
+        report.add(Problem("no-file", f"cannot be read: {error.strerror}", name))
+    except ConfigError as error:
+        for problem in error.problems:
+            report.add(problem)
+    return Document.empty(name)

@@ -1,0 +1,88 @@
+"""The keys of a routes.d file with their types. Source: design, section 3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from proxy.config.model import Provider, WireName
+    from proxy.config.shape import Shape
+
+ROUTES: Final[dict[str, Shape]] = {
+    "upstreams": {
+        "*": {
+            "wire": "text",
+            "provider": "text",
+            "base-url": "text",
+            "keys": ["any"],
+            "headers": {"*": "secret"},
+            "proxy": "secret",
+            "http2": "bool",
+            "timeouts": {"connect": "seconds", "first-event": "seconds", "idle": "seconds"},
+            "limits": {"in-flight": "int"},
+        }
+    },
+    "models": {
+        "*": {
+            "to": ["text"],
+            "policy": "text",
+            "accounts": "text",
+            "sticky": "text",
+            "on-break": "text",
+            "hedge": "any",
+            "context": "int",
+            "output": "int",
+            "description": "text",
+        }
+    },
+    "aliases": {"*": "text"},
+    "prefixes": {"*": {"upstream": "text", "any-model": "bool"}},
+    "rules": "any",
+    "payload": [
+        {
+            "models": ["text"],
+            "wire": "text",
+            "default": {"*": "any"},
+            "override": {"*": "any"},
+            "remove": ["text"],
+        }
+    ],
+}
+KEY: Final[dict[str, Shape]] = {"key": "secret", "weight": "int", "proxy": "secret"}
+
+WIRES: Final[dict[str, Provider]] = {
+    "chat": "openai-compat",
+    "responses": "codex",
+    "anthropic": "claude",
+    "gemini": "gemini",
+}
+"""The provider that speaks a wire when an upstream names only the wire."""
+
+PROVIDERS: Final[dict[str, tuple[Provider, WireName, str]]] = {
+    "openai-compat": ("openai-compat", "chat", ""),
+    "claude": ("claude", "anthropic", "https://api.anthropic.com"),
+    "codex": ("codex", "responses", "https://api.openai.com/v1"),
+    "gemini": ("gemini", "gemini", "https://generativelanguage.googleapis.com"),
+    "vertex": ("vertex", "gemini", "https://aiplatform.googleapis.com"),
+    "demo": ("demo", "chat", ""),
+}
+"""Provider, its wire, and the base URL it has when none is given."""
+
+LATER: Final[dict[str, tuple[str, ...]]] = {
+    "provider": (
+        "copilot", "gemini-cli", "antigravity", "qwen", "iflow", "kiro", "grok", "aistudio",
+    ),
+    "policy": ("race", "hedge"),
+    "accounts": ("weighted", "most-remaining", "soonest-reset"),
+    "sticky": ("session", "key"),
+    "on-break": ("resume",),
+}  # fmt: skip
+"""Words of the language that this version does not carry out yet: an error, not a silent change."""
+NOW: Final[dict[str, tuple[str, ...]]] = {
+    "provider": tuple(PROVIDERS),
+    "wire": tuple(WIRES),
+    "policy": ("failover", "balance"),
+    "accounts": ("round-robin", "fill-first"),
+    "sticky": ("none",),
+    "on-break": ("error",),
+}
