@@ -25,6 +25,7 @@ from proxy.net.api import Headers, Reply, Transport, UpstreamBroken
 from proxy.upstream import get as provider_of
 from proxy.upstream.base import refusal
 from proxy.upstream.prepare import Ask, Work
+from proxy.wire import names
 from proxy.wire.base import AnswerContext
 from proxy.wire.lanes import Lane, lane
 
@@ -204,6 +205,7 @@ async def relay_whole(
     answer = upstream.decode_answer(body)
     if answer.error is not None:
         raise _inside(answer.error)
+    names.restore_answer(answer, names.client_names(upstream.name, work.decoded))
     if work.stream:
         out.start(200, _stream_headers(work))
         await out.send(work.client.stream_encoder(context).encode(fold.unfold(answer)))

@@ -14,6 +14,7 @@ from msgspec import Struct
 from proxy.convo import events as ev
 from proxy.convo.fold import merge_usage
 from proxy.convo.model import ErrorInfo, Refusal, Text, Thinking, Usage
+from proxy.wire import names
 from proxy.wire.base import AnswerContext, Wire
 
 _FRAMES: Final = (Refusal, Text, Thinking)
@@ -69,12 +70,13 @@ class Lane:
 class HubLane(Lane):
     """upstream wire -> events -> client wire."""
 
-    __slots__ = ("_decoder", "_encoder")
+    __slots__ = ("_decoder", "_encoder", "_names")
 
     def __init__(self, upstream: Wire, client: Wire, context: AnswerContext) -> None:
         super().__init__()
         self._decoder = upstream.stream_decoder()
         self._encoder = client.stream_encoder(context)
+        self._names = names.client_names(upstream.name, context.request)
 
     def feed(self, data: bytes) -> bytes:
         """Decodes and encodes all events that the bytes complete."""
@@ -83,6 +85,8 @@ class HubLane(Lane):
             return b""
         if not (self.useful and len(events) == 1 and type(events[0]) is ev.TextDelta):
             self.note(events)
+            if self._names:
+                names.restore_events(events, self._names)
         return self._encoder.encode(events)
 
     def eof(self) -> bytes:
@@ -91,6 +95,7 @@ class HubLane(Lane):
             return b""
         events = self._decoder.eof()
         self.note(events)
+        names.restore_events(events, self._names)
         return self._encoder.encode(events)
 
     def fail(self, error: ErrorInfo) -> bytes:

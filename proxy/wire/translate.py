@@ -9,6 +9,7 @@ from proxy import wire as wires
 from proxy.convo.model import Capability, Lost, Request
 from proxy.errors import ProxyError, bad_request
 from proxy.jsonio import Body, encode, top_level
+from proxy.wire import names
 from proxy.wire.base import AnswerContext, Target
 from proxy.wire.gemini import encode as gemini
 from proxy.wire.lanes import lane
@@ -52,6 +53,7 @@ def answer(body: bytes, client: str, upstream: str, context: AnswerContext) -> b
         raise ProxyError(decoded.error.message, status=decoded.error.status or 502)
     if client == upstream and body.lstrip()[:1] == b"{":
         return body
+    names.restore_answer(decoded, names.client_names(upstream, context.request))
     return wires.get(client).encode_answer(decoded, context)
 
 
