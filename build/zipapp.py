@@ -151,7 +151,9 @@ def finish(packed: Path, output: Path) -> None:
     with zipfile.ZipFile(packed) as archive:
         members = {i.filename: archive.read(i) for i in archive.infolist() if not i.is_dir()}
     site = "site-packages/"
-    tree = {name.removeprefix(site): data for name, data in members.items() if name.startswith(site)}
+    tree = {
+        name.removeprefix(site): data for name, data in members.items() if name.startswith(site)
+    }
     for name in [name for name in sorted(tree) if name.endswith(".py")]:
         source = tree[name]
         own = name.startswith("proxy/")
