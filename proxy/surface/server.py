@@ -1,0 +1,253 @@
+"""The one port: listeners, TLS, which lane a connection takes, and an end that lets requests finish."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import select
+import socket
+import ssl
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from proxy.net.sock import PlainStream, StreamBroken, TlsStream, start_tls
+from proxy.net.sweep import Sweeper
+from proxy.surface.fastlane import BUSY, OTHER, FastConnection, HandOver, error_answer
+
+if TYPE_CHECKING:
+    from proxy.config.model import Settings
+    from proxy.net.sock import Stream
+    from proxy.surface.asgi import OtherLane
+    from proxy.surface.http import App
+
+_BACKLOG: Final = 1024
+_ACCEPTS: Final = 64
+"""Connections accepted before others get their turn."""
+_HANDSHAKE_SECONDS: Final = 10.0
+_FULL_SECONDS: Final = 0.1
+"""Pause when the process is out of descriptors: they come back as requests end."""
+_FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_GONE: Final[int] = getattr(select, "POLLRDHUP", 0)
+"""Linux says when the peer closed although unread bytes are waiting; elsewhere we peek."""
+_log = logging.getLogger("pointsman.server")
+
+
+async def serve(
+    settings: Settings,
+    app: App,
+    stop: trio.Event | None = None,
+    *,
+    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Serves until `stop` is set and the requests in flight ended or `shutdown_grace` passed.
+
+    Reports the port by `task_status` once it is open. Cancelling it ends everything at once.
+
+    Error handling: OSError if the port cannot be opened, ssl.SSLError or OSError for a bad
+    certificate; nothing that a client does leaves here.
+    """
+    server = Server(settings, app)
+    sockets = await _listeners(settings.host, settings.port)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(server.sweep)
+            async with trio.open_nursery() as connections:
+                async with trio.open_nursery() as accepting:
+                    for sock in sockets:
+                        accepting.start_soon(server.accept, sock, connections)
+                    task_status.started(sockets[0].getsockname()[1])
+                    await (stop or trio.Event()).wait()
+                    accepting.cancel_scope.cancel()
+                for sock in sockets:
+                    sock.close()
+                server.drain()
+                connections.cancel_scope.deadline = trio.current_time() + settings.shutdown_grace
+            nursery.cancel_scope.cancel()
+    finally:
+        for sock in sockets:
+            sock.close()
+
+
+class Server:
+    """The connections of one `serve`."""
+
+    def __init__(self, settings: Settings, app: App) -> None:
+        self._settings = settings
+        self._app = app
+        self._tls = _server_context(settings) if settings.tls else None
+        self._open = 0
+        self._sweeper = Sweeper()
+        self._connections: set[FastConnection] = set()
+        self._other: OtherLane | None = None
+        self._draining = trio.Event()
+
+    async def accept(self, listener: socket.socket, nursery: trio.Nursery) -> None:
+        """Accepts for ever. Does not close the listener."""
+        while True:
+            await trio.lowlevel.wait_readable(listener)
+            for _ in range(_ACCEPTS):
+                try:
+                    sock, address = listener.accept()
+                except BlockingIOError:
+                    break
+                except OSError as error:
+                    if error.errno in _FULL:
+                        await trio.sleep(_FULL_SECONDS)
+                    break
+                if self._open >= self._settings.connections:
+                    _turn_away(sock, plain=self._tls is None)
+                    continue
+                self._open += 1
+                nursery.start_soon(self._serve, sock, str(address[0]) if address else "")
+
+    async def sweep(self) -> None:
+        """Holds deadlines and finds clients that are gone."""
+        while True:
+            await self._sweeper.wait_for_work()
+            self._sweeper.sweep()
+            busy = {c.stream.fd: c for c in self._connections if c.phase == BUSY}
+            for fd in _gone(busy):
+                busy[fd].lose()
+
+    def drain(self) -> None:
+        """Idle connections end now, busy ones after their answer."""
+        self._draining.set()
+        for connection in self._connections:
+            connection.drain()
+
+    async def _serve(self, sock: socket.socket, peer: str) -> None:
+        stream: Stream | None = None
+        try:
+            sock.setblocking(False)
+            if sock.family != socket.AF_UNIX:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls is None:
+                stream = PlainStream(sock)
+            else:
+                stream = await self._handshake(sock, self._tls)
+                if stream.alpn == "h2":
+                    await self._hand_over(stream, b"")
+                    return
+            await self._fast(stream, peer)
+        except (OSError, StreamBroken, trio.TooSlowError):
+            pass
+        finally:
+            self._open -= 1
+            if stream is not None:
+                stream.close()
+            sock.close()
+
+    async def _handshake(self, sock: socket.socket, context: ssl.SSLContext) -> TlsStream:
+        with trio.fail_after(_HANDSHAKE_SECONDS):
+            plain = trio.SocketStream(trio.socket.from_stdlib_socket(sock))
+            return TlsStream(await start_tls(plain, context, hostname=None))
+
+    async def _fast(self, stream: Stream, peer: str) -> None:
+        connection = FastConnection(
+            self._app,
+            stream,
+            peer=peer,
+            body_limit=self._settings.body_limit,
+            on_error=_report,
+        )
+        connection.closing = self._draining.is_set()
+        self._connections.add(connection)
+        self._sweeper.add(connection)
+        unread = None
+        try:
+            await connection.run()
+        except HandOver as other:
+            unread = other.unread
+        finally:
+            self._connections.discard(connection)
+            self._sweeper.discard(connection)
+        if unread is not None:
+            connection.phase = OTHER
+            await self._hand_over(stream, unread)
+
+    async def _hand_over(self, stream: Stream, unread: bytes) -> None:
+        if self._other is None:
+            from proxy.surface.asgi import OtherLane  # 25 MB that an idle server does not need
+
+            self._other = OtherLane(self._app, self._settings, self._draining)
+        await self._other.serve(stream, unread)
+
+
+def _gone(busy: dict[int, FastConnection]) -> list[int]:
+    """Descriptors whose peer closed. Pipelined bytes are no close."""
+    if not busy:
+        return []
+    poll = select.poll()
+    for fd in busy:
+        poll.register(fd, _GONE or select.POLLIN)
+    found = poll.poll(0)
+    if _GONE:
+        return [fd for fd, _ in found]
+    return [fd for fd, _ in found if _at_end(fd)]
+
+
+def _at_end(fd: int) -> bool:
+    with socket.socket(fileno=fd) as sock:
+        try:
+            return not sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        finally:
+            sock.detach()
+
+
+def _turn_away(sock: socket.socket, *, plain: bool) -> None:
+    with sock:
+        if plain:
+            try:
+                sock.setblocking(False)
+                sock.send(error_answer(503, "Too many connections; try again later."))
+                sock.shutdown(socket.SHUT_WR)
+            except OSError:
+                pass
+
+
+def _report(error: BaseException) -> None:
+    _log.error("a request failed", exc_info=error)
+
+
+def _server_context(settings: Settings) -> ssl.SSLContext:
+    assert settings.tls is not None  # noqa: S101 - the caller looked
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(settings.tls.cert, settings.tls.key)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
+async def _listeners(host: str, port: int) -> list[socket.socket]:
+    """One listening socket per address; with port 0 all get the first one's port."""
+    flags = socket.AI_PASSIVE
+    found = await trio.socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=flags)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, proto, _, address in found:
+            try:
+                sock = socket.socket(family, kind, proto)
+            except OSError:
+                continue  # the machine has no IPv6
+            sockets.append(sock)
+            if hasattr(socket, "SO_REUSEADDR"):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if not port and len(sockets) > 1:
+                address = (address[0], sockets[0].getsockname()[1], *address[2:])
+            sock.bind(address)
+            sock.listen(_BACKLOG)
+            sock.setblocking(False)
+    except BaseException:
+        for sock in sockets:
+            sock.close()
+        raise
+    if not sockets:
+        raise OSError(f"no address to listen on for {host!r}")
+    return sockets
