@@ -213,6 +213,7 @@ class PassLane(Lane):
 
 def lane(upstream: Wire, client: Wire, context: AnswerContext) -> Lane:
     """The lane between two wires."""
-    if upstream.name == client.name:
+    if upstream.name == client.name and context.framing == "sse":
+        # A Gemini client without `alt=sse` wants an array; upstreams are always asked for SSE.
         return PassLane(client, context)
     return HubLane(upstream, client, context)

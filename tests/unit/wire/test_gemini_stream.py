@@ -29,6 +29,7 @@ from proxy.wire import get
 from proxy.wire.base import AnswerContext
 from proxy.wire.gemini import json_array, parts
 from proxy.wire.gemini.json_array import ArrayOverflowError, ArrayParser
+from proxy.wire.lanes import lane
 
 WIRE, CLI = get("gemini"), get("gemini_cli")
 PNG = "iVBORw0KGgo="
@@ -574,3 +575,10 @@ def test_cli_answer():
     shown = json.loads(CLI.encode_answer(answer, context()))
     assert shown["response"]["candidates"][0]["content"]["parts"] == [{"text": "a"}]
     assert CLI.decode_answer(json.dumps(shown).encode()).choices[0].parts == [Text("a")]
+
+
+def test_a_client_that_wants_an_array_gets_one_from_an_sse_upstream():
+    one = lane(WIRE, WIRE, context("json"))
+    shown = json.loads(one.feed(TEXT) + one.eof())
+    assert shown[-1]["candidates"][0]["finishReason"] == "STOP"
+    assert lane(WIRE, WIRE, context()).feed(TEXT) == TEXT
