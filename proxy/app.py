@@ -18,7 +18,7 @@ from proxy.upstream.offline import WithDemo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxy.config.load import Loaded
+    from proxy.routing.load import Loaded
 
 _FLUSH: Final = 0.5
 """Seconds that a log line may wait."""

@@ -1,0 +1,105 @@
+"""The verbs of the command line, their options, and what each exit status means."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from proxy.config.diagnose import ConfigError, closest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.routing.load import Loaded
+
+OK: Final = 0
+FAILED: Final = 1
+USAGE: Final = 2
+CONFIG: Final = 78
+"""EX_CONFIG of sysexits.h."""
+
+VERBS: Final = ("serve", "check", "transcode", "version", "help")
+_SINGLE_DASH: Final = ("config", "routes", "host", "port", "json", "help", "version")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Errors in one line, with the nearest option; exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0]
+        near = closest(unknown, [o for a in self._actions for o in a.option_strings])
+        hint = f"; did you mean {near}?" if unknown and near else ""
+        sys.stderr.write(f"pointsman: {message}{hint}\nTry 'pointsman --help'.\n")
+        raise SystemExit(USAGE)
+
+
+def run(arguments: list[str]) -> int:
+    """Runs one verb; nothing but SystemExit of wrong usage leaves here on purpose."""
+    verb, rest = _verb(arguments)
+    if verb not in VERBS:
+        near = closest(verb, VERBS)
+        hint = f"; did you mean '{near}'?" if near else ""
+        sys.stderr.write(f"pointsman: unknown command '{verb}'{hint}\nTry 'pointsman --help'.\n")
+        return USAGE
+    if any(word in ("-h", "--help", "-help") for word in rest) or verb in ("version", "help"):
+        from proxy.__main__ import main
+
+        return main(["version" if verb == "version" else "help"])
+    try:
+        return _handler(verb)(rest)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return CONFIG
+    except BrokenPipeError:
+        # The reader of our output is gone; a second failure at exit must not print a traceback.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def parser(verb: str) -> argparse.ArgumentParser:
+    """The options that all verbs share which read a configuration."""
+    made = _Parser(prog=f"pointsman {verb}", add_help=False, allow_abbrev=False)
+    made.add_argument("--config", metavar="FILE")
+    made.add_argument("--routes", metavar="DIR", action="append", default=[])
+    return made
+
+
+def read(options: argparse.Namespace) -> Loaded:
+    """The configuration that the options name. Raises ConfigError."""
+    from proxy.routing.load import load
+
+    return load(options.config, options.routes, os.environ, os.getcwd())  # noqa: PTH109  # text
+
+
+def two_dashes(arguments: list[str]) -> list[str]:
+    """`-config FILE` as CLIProxyAPI spells it, and its `-config=FILE`, in our spelling."""
+    return [
+        f"-{word}"
+        if word.startswith("-")
+        and not word.startswith("--")
+        and word[1:].partition("=")[0] in _SINGLE_DASH
+        else word
+        for word in arguments
+    ]
+
+
+def _verb(arguments: list[str]) -> tuple[str, list[str]]:
+    if arguments and not arguments[0].startswith("-"):
+        return arguments[0], arguments[1:]
+    return "serve", arguments
+
+
+def _handler(verb: str) -> Callable[[list[str]], int]:
+    if verb == "check":
+        from proxy.cli import check
+
+        return check.run
+    if verb == "transcode":
+        from proxy.cli import transcode
+
+        return transcode.run
+    from proxy.cli import serve
+
+    return serve.run
