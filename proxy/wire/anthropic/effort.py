@@ -20,6 +20,8 @@ MAX_TOKENS: Final = 32000
 """`max_tokens` where the client named none; the API requires one."""
 _LEAST_BUDGET: Final = 1024
 _LEAST_TOP_P: Final = 0.95
+_VISIBLE: Final = 4096
+"""Tokens that a large budget leaves for the visible answer, unless the client asked for fewer."""
 
 
 def set_reasoning(body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]) -> None:
@@ -109,4 +111,5 @@ def _fit_max_tokens(body: Body, thinking: dict[str, object], capability: Capabil
     if capability.output > 0:
         room = max(min(room, capability.output), _LEAST_BUDGET + 1)
     body["max_tokens"] = room
-    thinking["budget_tokens"] = min(budget, max(room - given, room // 2, _LEAST_BUDGET))
+    visible = min(given, _VISIBLE)
+    thinking["budget_tokens"] = min(budget, max(room - visible, room // 2, _LEAST_BUDGET))

@@ -416,7 +416,7 @@ def test_defaults_and_parameters_without_a_place():
         (
             Reasoning(budget=64000),
             {"output": 64000},
-            {"type": "enabled", "budget_tokens": 32000},
+            {"type": "enabled", "budget_tokens": 59904},
             64000,
         ),
         (Reasoning(effort="high"), {"thinking": False}, None, 32000),
