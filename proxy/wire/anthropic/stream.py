@@ -248,6 +248,7 @@ class Decoder:
             self._break(ErrorInfo(message, "api_error", code="cut", origin=t.NAME), out)
 
     def _break(self, error: ErrorInfo, out: list[ev.Event]) -> None:
+        self._ensure_started(out)
         out += [ev.PartEnd(block.index) for block in self._blocks.values() if block.index >= 0]
         self._blocks.clear()
         out.append(ev.Failed(error))

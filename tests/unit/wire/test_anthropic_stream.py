@@ -180,6 +180,7 @@ def test_message_start_tells_usage_that_is_known():
 )
 def test_cut_and_broken_streams_fail(data):
     events = events_of(data, chunk=1000)
+    assert isinstance(events[0], ev.Start)
     assert isinstance(events[-2], ev.Failed)
     assert isinstance(events[-1], ev.End)
     assert [type(e) for e in events].count(ev.End) == 1
