@@ -6,31 +6,34 @@ client's name. The rule depends on the request alone, so nothing has to be kept 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final, cast
 
 from proxy.convo import events as ev
 from proxy.convo.model import ToolUse
-from proxy.wire.anthropic import names as anthropic
-from proxy.wire.gemini import names as gemini
-from proxy.wire.responses import names as responses
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxy.convo.model import Answer, Request
 
-_RULES: Final[dict[str, Callable[[Request], dict[str, str]]]] = {
-    "anthropic": anthropic.client_names,
-    "gemini": gemini.client_names,
-    "gemini_cli": gemini.client_names,
-    "responses": responses.client_names,
+_HOMES: Final = {
+    "anthropic": "anthropic",
+    "gemini": "gemini",
+    "gemini_cli": "gemini",
+    "responses": "responses",
 }
+"""Wire -> the package of its rule, imported when it is first needed, as the codecs are."""
 
 
 def client_names(upstream: str, request: Request | None) -> dict[str, str]:
     """Name sent to this upstream wire -> the client's; {} as a rule."""
-    rule = _RULES.get(upstream)
-    return rule(request) if rule is not None and request is not None else {}
+    home = _HOMES.get(upstream)
+    if home is None or request is None:
+        return {}
+    module = import_module(f"proxy.wire.{home}.names")
+    rule = cast("Callable[[Request], dict[str, str]]", module.client_names)
+    return rule(request)
 
 
 def restore_events(events: list[ev.Event], names: dict[str, str]) -> None:

@@ -78,16 +78,23 @@ class Encoder:
         self._tail = b""
         self._text_open = b""
         self._text_close = b""
+        self._thought_close = b""
         self._head(ev.Start())
 
     def encode(self, events: list[Event]) -> bytes:
         """Bytes for these events."""
         out: list[bytes] = []
+        prepared = not self._json
         for event in events:
-            if type(event) is ev.TextDelta and not event.choice and not self._json:
-                if event.text and not self._over:
+            if self._over:
+                break
+            if type(event) is ev.TextDelta and prepared and not event.choice:
+                if event.text:
                     out += (self._text_open, _encode(event.text), self._text_close)
-            elif not self._over:
+            elif type(event) is ev.ThinkingDelta and prepared and not event.choice:
+                if event.text:
+                    out += (self._text_open, _encode(event.text), self._thought_close)
+            else:
                 self._other(event, out)
         return b"".join(out)
 
@@ -101,6 +108,7 @@ class Encoder:
         self._text_open = b"data: " + self._before + opening
         closing = b'}],"role":"model"},"index":0}]'
         self._text_close = closing + self._tail + self._after + b"\n\n"
+        self._thought_close = b',"thought":true' + self._text_close
 
     def _other(self, event: Event, out: list[bytes]) -> None:
         match event:
