@@ -20,7 +20,7 @@ from msgspec import Raw, Struct
 from proxy import wire as wires
 from proxy.convo.model import Lost
 from proxy.errors import ProxyError
-from proxy.jsonio import Body, encode
+from proxy.jsonio import Body, encode, top_level
 from proxy.routing.builtin import capability_of
 from proxy.wire import translate
 from proxy.wire.base import AnswerContext, Target
@@ -107,8 +107,19 @@ def _translate(case: Case) -> Result:
     raw = bytes(case.upstream_body)
     if raw[:1] == b'"':
         raw = _text.decode(raw).encode()
+    if case.upstream == "codex":
+        raw = _codex_answer(raw)
     whole = translate.answer(raw, client, upstream, context)
     return Result(case.id, ok=True, client_body=Raw(whole))
+
+
+def _codex_answer(raw: bytes) -> bytes:
+    """The response object out of the event that ends a Codex stream."""
+    try:
+        found = top_level(raw).get("response")
+    except msgspec.DecodeError:
+        return raw
+    return bytes(found) if isinstance(found, Raw) else raw
 
 
 def _shape_codex(body: Body) -> None:

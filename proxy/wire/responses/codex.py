@@ -11,9 +11,9 @@ from typing import Final, cast
 import msgspec
 from msgspec import Raw
 
-from proxy.jsonio import Body, decode, raw_of
+from proxy.jsonio import Body, Json, decode, raw_of
 from proxy.wire.responses import types
-from proxy.wire.responses.names import call_id, short
+from proxy.wire.responses.names import LIMIT, call_id, sent_names
 
 REFUSED: Final = (
     "previous_response_id",
@@ -27,7 +27,6 @@ REFUSED: Final = (
 _ENCRYPTED: Final = "reasoning.encrypted_content"
 _TIER: Final = b'"priority"'
 """The one tier that the backend takes (Codex's fast mode)."""
-_LIMIT: Final = 64
 
 
 def shape(body: Body) -> None:
@@ -44,9 +43,7 @@ def shape(body: Body) -> None:
         body.pop("service_tier", None)
     body["include"] = _include(body.get("include"))
     body["input"] = _input(body.get("input"))
-    for key in ("tools", "tool_choice"):
-        if key in body:
-            body[key] = _renamed(body[key])
+    _shorten_names(body)
 
 
 def _include(value: object) -> list[object]:
@@ -79,35 +76,47 @@ def _item(raw: Raw) -> object:
     change: dict[str, object] = {}
     if said.role == "system":
         change["role"] = "developer"
-    if said.name and len(said.name) > _LIMIT:
-        change["name"] = short(said.name)
-    if said.call_id and len(said.call_id) > _LIMIT:
+    if said.call_id and len(said.call_id) > LIMIT:
         change["call_id"] = call_id(said.call_id)
     if not change:
         return raw
     return {**cast("dict[str, object]", decode(raw)), **change}
 
 
-def _renamed(value: object) -> object:
-    """`tools` or `tool_choice` with every name over the limit shortened."""
-    raw = raw_of(value)
+def _shorten_names(body: Body) -> None:
+    """Shortens what is too long among the names of tools, calls and the choice."""
     try:
-        said = decode(raw)
+        tools = decode(raw_of(body.get("tools")))
+        choice = decode(raw_of(body.get("tool_choice")))
+        items = body["input"]
+        calls = (
+            [types.item.decode(raw_of(item)) for item in items] if isinstance(items, list) else []
+        )
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return value
-    return said if _shorten(said) else raw
+        return
+    listed = [tool.get("name") for tool in tools or () if isinstance(tool, dict)]
+    listed += [call.name for call in calls]
+    names = sent_names(name for name in listed if isinstance(name, str))
+    if not names:
+        return
+    _rename(tools, names)
+    _rename(choice, names)
+    if "tools" in body:
+        body["tools"] = tools
+    if "tool_choice" in body:
+        body["tool_choice"] = choice
+    for number, call in enumerate(calls):
+        if call.name in names and isinstance(items, list):
+            node = cast("dict[str, object]", decode(raw_of(items[number])))
+            items[number] = {**node, "name": names[call.name]}
 
 
-def _shorten(node: object) -> bool:
-    """Shortens the names of a tool, a choice, or a list of them in place; whether it changed one."""
+def _rename(node: Json, names: dict[str, str]) -> None:
+    """Renames a tool, a choice, or a list of them in place."""
     if isinstance(node, list):
-        # A list, not a generator: all of them have to be seen.
-        return any([_shorten(member) for member in node])  # noqa: C419  # see above
-    if not isinstance(node, dict):
-        return False
-    changed = _shorten(node.get("tools"))
-    name = node.get("name")
-    if isinstance(name, str) and len(name) > _LIMIT:
-        node["name"] = short(name)
-        changed = True
-    return changed
+        for member in node:
+            _rename(member, names)
+    elif isinstance(node, dict):
+        _rename(node.get("tools"), names)
+        if node.get("name") in names:
+            node["name"] = names[node["name"]]

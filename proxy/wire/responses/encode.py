@@ -25,10 +25,12 @@ from proxy.convo.model import (
 from proxy.convo.thinking import effort_of
 from proxy.jsonio import Body, decode, raw_of, text_of, top_level
 from proxy.wire.base import Target
-from proxy.wire.responses.names import call_id, short
+from proxy.wire.responses.names import call_id, upstream_names
 from proxy.wire.responses.request import SHELL
 
 Node = dict[str, object]
+Names = dict[str, str]
+"""Client's tool name -> name sent, where they differ."""
 
 _TIERS: Final = ("auto", "default", "flex", "priority", "scale")
 _UNSAYABLE: Final = (
@@ -51,17 +53,18 @@ _OUTPUT_TYPES: Final = {
 def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     """The body by top-level key; what the API has no place for goes on `lost`."""
     own = request.origin == "responses"
-    body: Body = {"model": target.model, "input": Items(request, lost).items}
+    names = upstream_names(request)
+    body: Body = {"model": target.model, "input": Items(request, names, lost).items}
     if request.stream:
         body["stream"] = True
     instructions = "\n\n".join(_texts(request.system, "system", lost))
     if instructions:
         body["instructions"] = instructions
-    _tools(body, request, lost)
+    _tools(body, request, names, lost)
     _settings(body, request, lost)
     _reasoning(body, request, target)
     _text(body, request)
-    _state(body, request)
+    _state(body, request, target)
     for key, raw in request.extras.items():
         if own:
             body[key] = raw
@@ -91,9 +94,10 @@ def patch_reasoning(body: Body, reasoning: Reasoning, target: Target) -> None:
 class Items:
     """The conversation as `input` items."""
 
-    def __init__(self, request: Request, lost: list[Lost]) -> None:
+    def __init__(self, request: Request, names: Names, lost: list[Lost]) -> None:
         self.items: list[object] = []
         self._lost = lost
+        self._names = names
         self._kinds: dict[str, str] = {}
         """Call id -> type of its call item."""
         functions = {tool.name for tool in request.tools if tool.kind == "function"}
@@ -134,7 +138,7 @@ class Items:
                 return None
 
     def _call(self, call: ToolUse) -> Node:
-        ident, name = call_id(call.id), short(call.name)
+        ident, name = call_id(call.id), self._names.get(call.name, call.name)
         if call.name == SHELL and self._shell and not call.custom:
             self._kinds[ident] = "local_shell_call"
             action = Raw(call.arguments.encode())
@@ -281,14 +285,14 @@ def _texts(parts: list[Part], path: str, lost: list[Lost]) -> list[str]:
     return out
 
 
-def _tools(body: Body, request: Request, lost: list[Lost]) -> None:
+def _tools(body: Body, request: Request, names: Names, lost: list[Lost]) -> None:
     own = request.origin == "responses"
     tools: list[object] = []
     for number, tool in enumerate(request.tools):
         if tool.kind == "function":
-            tools.append(_function(tool, own=own))
+            tools.append(_function(tool, names, own=own))
         elif tool.kind == "custom":
-            tools.append(_custom(tool))
+            tools.append(_custom(tool, names))
         elif tool.origin == "responses" and tool.raw is not None:
             tools.append(tool.raw)
         elif tool.type == "web_search":
@@ -299,13 +303,13 @@ def _tools(body: Body, request: Request, lost: list[Lost]) -> None:
         body["tools"] = tools
     choice = request.tool_choice
     if choice is not None and (tools or own):
-        body["tool_choice"] = _choice(request, lost)
+        body["tool_choice"] = _choice(request, names, lost)
     if request.parallel_tool_calls is not None and (tools or own):
         body["parallel_tool_calls"] = request.parallel_tool_calls
 
 
-def _function(tool: Tool, *, own: bool) -> Node:
-    node: Node = {"type": "function", "name": short(tool.name)}
+def _function(tool: Tool, names: Names, *, own: bool) -> Node:
+    node: Node = {"type": "function", "name": names.get(tool.name, tool.name)}
     if tool.description:
         node["description"] = tool.description
     node["parameters"] = tool.schema or {"type": "object", "properties": {}}
@@ -316,8 +320,8 @@ def _function(tool: Tool, *, own: bool) -> Node:
     return node
 
 
-def _custom(tool: Tool) -> Node:
-    node: Node = {"type": "custom", "name": short(tool.name)}
+def _custom(tool: Tool, names: Names) -> Node:
+    node: Node = {"type": "custom", "name": names.get(tool.name, tool.name)}
     if tool.description:
         node["description"] = tool.description
     if tool.raw is not None:
@@ -329,27 +333,31 @@ def _custom(tool: Tool) -> Node:
     return node
 
 
-def _choice(request: Request, lost: list[Lost]) -> object:
+def _choice(request: Request, names: Names, lost: list[Lost]) -> object:
     choice = request.tool_choice
     if choice is None or choice.mode != "tool":
         if choice is not None and choice.names:
-            listed = [named for name in choice.names if (named := _named(request, name))]
+            listed = [named for name in choice.names if (named := _named(request, names, name))]
             return {"type": "allowed_tools", "mode": choice.mode, "tools": listed}
         return choice.mode if choice else "auto"
-    named = _named(request, choice.name)
+    named = _named(request, names, choice.name)
     if named is None:
         lost.append(Lost("tool_choice", f"no tool is called {choice.name}"))
         return "auto"
     return named
 
 
-def _named(request: Request, name: str) -> Node | None:
+def _named(request: Request, names: Names, name: str) -> Node | None:
     for tool in request.tools:
         if tool.name == name and tool.kind != "server":
-            return {"type": tool.kind, "name": short(name)}
+            return {"type": tool.kind, "name": names.get(name, name)}
         if tool.kind == "server" and name and name in (tool.name, tool.type):
             return {"type": tool.type}
-    return {"type": "function", "name": short(name)} if request.origin == "responses" else None
+    return (
+        {"type": "function", "name": names.get(name, name)}
+        if request.origin == "responses"
+        else None
+    )
 
 
 def _settings(body: Body, request: Request, lost: list[Lost]) -> None:
@@ -378,6 +386,7 @@ def _settings(body: Body, request: Request, lost: list[Lost]) -> None:
 def _reasoning(body: Body, request: Request, target: Target) -> None:
     own = request.origin == "responses"
     said = request.reasoning
+    codex = target.provider == "codex"
     if target.capability.thinking is False:
         return
     node: Node = {}
@@ -387,9 +396,9 @@ def _reasoning(body: Body, request: Request, target: Target) -> None:
             node["effort"] = "xhigh" if effort == "max" else effort
         if said.summary:
             node["summary"] = said.summary
-        elif said.include or (said.include is None and not own and effort != "none"):
+        elif said.include or (said.include is None and not own and (effort != "none" or codex)):
             node["summary"] = "auto"
-    if target.provider == "codex" and not own and said is None:
+    if codex and not own and said is None:
         # The backend's models always think; what it sends by default is no summary at all.
         node = {"effort": "medium", "summary": "auto"}
     if node:
@@ -421,7 +430,7 @@ def _format(form: Format | None) -> Node | None:
     return node
 
 
-def _state(body: Body, request: Request) -> None:
+def _state(body: Body, request: Request, target: Target) -> None:
     """What is stored, and what an answer has to carry for the next turn because nothing is."""
     if request.store is not None:
         body["store"] = request.store
@@ -431,7 +440,7 @@ def _state(body: Body, request: Request) -> None:
     include: list[str] = []
     if "reasoning" in body:
         include.append(_ENCRYPTED)
-    if request.logprobs:
+    if request.logprobs and target.provider != "codex":
         include.append("message.output_text.logprobs")
     if include:
         body["include"] = include

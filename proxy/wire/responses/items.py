@@ -9,7 +9,6 @@ from msgspec import Raw, Struct
 
 from proxy.convo.model import Media, Opaque, Request, ToolUse
 from proxy.jsonio import encode, top_level
-from proxy.wire.responses.names import client_names
 
 
 class _Source(Struct):
@@ -41,12 +40,11 @@ _input: Final = msgspec.json.Decoder(_Input)
 
 
 class Shape:
-    """What the client declared: which tools are free-form, and names that were changed for the upstream."""
+    """What the client declared: which tools are free-form."""
 
     def __init__(self, request: Request | None) -> None:
         tools = request.tools if request is not None else []
         self._custom = {tool.name for tool in tools if tool.kind == "custom"}
-        self._names = client_names(request) if request is not None else {}
 
     def custom(self, call: ToolUse) -> bool:
         """Whether the client gets it as `custom_tool_call`."""

@@ -41,6 +41,9 @@ from proxy.wire.responses.items import (
 )
 
 _encode: Final = encode
+_RELAYED: Final = 1 << 20
+"""First sequence number where no `Start` came: the stream so far was relayed, its numbers are unknown
+and certainly smaller."""
 
 
 class _Open(Struct):
@@ -68,7 +71,7 @@ class StreamEncoder:
         self._id = context.id.encode()
         self._envelope = Envelope(context)
         self._shape = Shape(context.request)
-        self._sequence = 0
+        self._sequence = _RELAYED
         self._parts: dict[int, _Open] = {}
         self._message: _Open | None = None
         """The text that neighbouring texts join; it ends when another kind of part begins."""
@@ -160,6 +163,7 @@ class StreamEncoder:
         self._sequence += 1
 
     def _start(self, event: ev.Start, out: list[bytes]) -> None:
+        self._sequence = 0
         envelope = self._envelope
         if event.id.startswith("resp_"):
             envelope.id = event.id
