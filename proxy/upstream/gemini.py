@@ -8,7 +8,6 @@ from proxy.config.model import Candidate
 from proxy.jsonio import Body
 from proxy.net.api import Headers
 from proxy.upstream.base import Action, Client, finish_headers, join
-from proxy.wire.gemini.encode import complete
 
 _METHODS: dict[Action, str] = {
     "generate": "generateContent",
@@ -47,6 +46,9 @@ class Gemini:
             for key in _NOT_COUNTED:
                 body.pop(key, None)
         else:
+            # Imported here: a server without Gemini requests does without the codec.
+            from proxy.wire.gemini.encode import complete
+
             complete(body)
         if candidate.credential.legacy:
             body["model"] = candidate.model
