@@ -34,14 +34,14 @@ def upstream_names(request: Request) -> dict[str, str]:
     Depends on nothing but the request's tools and calls in their order, so that whoever has the
     request can turn the names of an answer back (`client_names`).
     """
-    names = [tool.name for tool in request.tools]
+    names = [tool.name for tool in request.tools if tool.kind != "server"]
     names += [
         part.name
         for message in request.messages
         for part in message.parts
         if isinstance(part, ToolUse)
     ]
-    return _renamed(dict.fromkeys(names))
+    return _renamed(dict.fromkeys(name for name in names if name))
 
 
 def client_names(request: Request) -> dict[str, str]:

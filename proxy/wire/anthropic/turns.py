@@ -112,7 +112,7 @@ class Turns:
     def _call(self, part: ToolUse) -> Block:
         sent_id = names.call_id(part.id, self._ids)
         self._open.append((sent_id, self._results.get(id(part))))
-        name = self._renamed.get(part.name, part.name)
+        name = self._renamed.get(part.name, part.name) or "tool"
         block: dict[str, object] = {"type": "tool_use", "id": sent_id, "name": name}
         block["input"] = _arguments(part)
         if part.cache is not None:

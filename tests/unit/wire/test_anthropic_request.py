@@ -350,6 +350,11 @@ def test_odd_names_are_changed_everywhere_and_can_be_turned_back():
     )
 
 
+def test_nameless_server_tools_rename_nothing():
+    request = chat(user("q"), tools=[Tool("", kind="server", type="web_search", origin="chat")])
+    assert client_names(request) == {}
+
+
 def test_tools_of_other_providers():
     lost: list[Lost] = []
     raw = Raw(b'{"type":"web_search","filters":{"allowed_domains":["a.com"]}}')
