@@ -16,7 +16,7 @@ PRODUCT = ROOT / "proxy"
 BASE = {"errors", "jsonio", "secret", "clock"}
 """Standard library and msgspec only; everything may import these."""
 ALLOWED = {
-    "app": {"surface", "exchange", "config", "accounts", "net", "telemetry", "upstream"},
+    "app": {"surface", "exchange", "routing", "config", "accounts", "net", "telemetry", "upstream"},
     "surface": {
         "exchange",
         "wire",
@@ -44,7 +44,14 @@ MODULES_ONLY = {
     ("accounts", "config"): {"proxy.config.model"},
     ("upstream", "config"): {"proxy.config.model"},
     ("exchange", "config"): {"proxy.config.model"},
-    ("routing", "config"): {"proxy.config.model"},
+    ("routing", "config"): {
+        "proxy.config",
+        "proxy.config.declared",
+        "proxy.config.diagnose",
+        "proxy.config.load",
+        "proxy.config.model",
+        "proxy.config.payload_path",
+    },
     ("routing", "convo"): {"proxy.convo.model", "proxy.convo.thinking"},
     ("config", "convo"): {"proxy.convo.model", "proxy.convo.thinking"},
     ("exchange", "net"): {"proxy.net.api"},
@@ -70,7 +77,7 @@ PLACES = {
     "httptools": {"http1"},
     "argparse": {"cli"},
     "tomlkit": {"config"},
-    "ruamel": {"config"},
+    "yaml": {"config"},
     "json": set(),
     "asyncio": set(),
 }

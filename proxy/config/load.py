@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from proxy.config import env, settings, tomlio, yamlio
+from proxy.config import env, settings, tomlio
 from proxy.config.declared import Declared
 from proxy.config.diagnose import ConfigError, Problem, Report
 from proxy.config.document import SIZE, Document, decoded
@@ -143,7 +143,11 @@ def _document(path: FilePath, report: Report) -> Document:
     name = str(path)
     try:
         text = decoded(name, _bytes(path))
-        return tomlio.parse(name, text) if path.suffix == ".toml" else yamlio.parse(name, text)
+        if path.suffix == ".toml":
+            return tomlio.parse(name, text)
+        from proxy.config import yamlio  # a first start has no YAML and need not load its parser
+
+        return yamlio.parse(name, text)
     except OSError as error:
         report.add(Problem("no-file", f"cannot be read: {error.strerror}", name))
     except ConfigError as error:

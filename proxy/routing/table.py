@@ -7,6 +7,7 @@ routing sheet, section 4.
 
 from __future__ import annotations
 
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -18,13 +19,15 @@ from proxy.errors import Fault, ProxyError, Retry, bad_request
 from proxy.routing.match import EFFORTS, Pattern, PatternIndex, cut_suffix, fill, reasoning_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from proxy.config.declared import Alias, Prefix
 
 AUTO: Final = "auto"
 _HOPS: Final = 16
 """Most aliases that lead to each other; a pattern alias may make a new name each time."""
+_COMPARED: Final = 300
+"""Most names that an unknown one is compared with: a hint may not cost more than a request."""
 _LONGEST: Final = 1024
 """Longest model name that is looked up, in characters."""
 
@@ -164,10 +167,16 @@ class Table:
                     return replace(plan, asked=name, model=name)
         return None
 
+    def _alike(self, letter: str) -> Iterator[str]:
+        """Known names; where there are many, those that begin alike."""
+        few = len(self._listed) + len(self._exact.aliases) <= _COMPARED
+        for name in chain((model.id for model in self._listed), self._exact.aliases):
+            if few or name[:1].lower() == letter:
+                yield name
+
     def _unknown(self, model: str) -> ProxyError:
         base, _ = cut_suffix(model)
-        known = [listed.id for listed in self._listed[:2000]]
-        near = closest(base, [*known, *self._exact.aliases]) if len(base) <= 100 else ""
+        near = closest(base, islice(self._alike(base[:1].lower()), _COMPARED))
         shown = model if len(model) <= 200 else model[:200] + "..."
         message = f"unknown provider for model {shown}"
         return ProxyError(
