@@ -12,6 +12,7 @@ from proxy.clock import Clock
 from proxy.exchange import Live
 from proxy.net.transport import Transport
 from proxy.surface.router import App
+from proxy.surface.server import serve
 from proxy.telemetry.log import Log
 from proxy.upstream.offline import WithDemo
 
@@ -49,25 +50,36 @@ async def main(loaded: Loaded, ready: Callable[[str], None] | None) -> None:
     try:
         async with trio.open_nursery() as background:
             background.start_soon(_flush, log)
-            async with trio.open_nursery() as nursery:
-                with trio.open_signal_receiver(*_STOPS) as signals:
-                    stop = trio.Event()
-                    port = await nursery.start(_serve, settings, App(live), stop)
-                    url = f"{'https' if settings.tls else 'http'}://{_shown(settings.host)}:{port}"
-                    log.line("info", "listening", url=url)
-                    log.flush()
-                    if ready is not None:
-                        ready(url)
-                    async for number in signals:
-                        log.line("info", "stopping", signal=signal.Signals(number).name)
-                        if stop.is_set():
-                            nursery.cancel_scope.cancel()
-                        stop.set()
-                        break
+            await background.start(transport.run)
+            stop = trio.Event()
+            async with trio.open_nursery() as serving:
+                port = await serving.start(serve, settings, App(live), stop)
+                url = f"{'https' if settings.tls else 'http'}://{_shown(settings.host)}:{port}"
+                log.line("info", "listening", url=url)
+                log.flush()
+                if ready is not None:
+                    ready(url)
+                await background.start(_stop_on_signal, stop, serving.cancel_scope, log)
             background.cancel_scope.cancel()
     finally:
         log.flush()
-        await transport.aclose()
+
+
+async def _stop_on_signal(
+    stop: trio.Event,
+    serving: trio.CancelScope,
+    log: Log,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """The first signal lets requests finish, the second ends them."""
+    with trio.open_signal_receiver(*_STOPS) as signals:
+        task_status.started()
+        async for number in signals:
+            log.line("info", "stopping", signal=signal.Signals(number).name)
+            if stop.is_set():
+                serving.cancel()
+            stop.set()
 
 
 def _shown(host: str) -> str:

@@ -10,7 +10,8 @@ go on before the commit point, which is `out.started`.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 from msgspec import Struct
@@ -22,6 +23,7 @@ from proxy.convo import fold, tokens
 from proxy.convo.model import ErrorInfo
 from proxy.errors import Fault, ProxyError, Retry
 from proxy.net.api import Headers, Reply, Transport, UpstreamBroken
+from proxy.net.pump import Pump
 from proxy.upstream import get as provider_of
 from proxy.upstream.base import refusal
 from proxy.upstream.prepare import Ask, Work
@@ -41,6 +43,8 @@ _AFTER_END: Final = 1.0
 """Seconds that an upstream may take to close its stream after the terminal event."""
 _PAUSE: Final = 0.25
 """Seconds before a second round over credentials that only stumbled; doubles per round."""
+
+Receive: TypeAlias = Callable[[float], Awaitable[bytes | None]]
 
 JSON: Final[Headers] = [(b"content-type", b"application/json")]
 SSE: Final[Headers] = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
@@ -154,35 +158,38 @@ async def relay_stream(
             raise _inside(client_lane.failed)
     out.start(200, _stream_headers(work))
     await out.send(held)
-    if data:
-        await _relay_rest(reply, client_lane, work, out, live)
+    if data and reply.patient:
+        await _relay_rest(reply.receive, client_lane, work, out, live)
+    elif data:
+        async with trio.open_nursery() as nursery:
+            pump = Pump(reply)
+            nursery.start_soon(pump.run)
+            await _relay_rest(pump.receive, client_lane, work, out, live)
+            nursery.cancel_scope.cancel()
     await out.end()
     live.log.served(work, candidate, client_lane.usage, client_lane.failed)
 
 
 async def _relay_rest(
-    reply: Reply, client_lane: Lane, work: Work, out: Responder, live: Live
+    receive: Receive, client_lane: Lane, work: Work, out: Responder, live: Live
 ) -> None:
     """After the commit point: whatever breaks now ends the client's stream with an error event."""
     patience = live.settings.keepalive
     keepalive = work.client.keepalive
-    receive, feed, send = reply.receive, client_lane.feed, out.send
+    feed, send = client_lane.feed, out.send
     while True:
         try:
             data = await receive(patience)
         except UpstreamBroken as broken:
             piece = client_lane.fail(ErrorInfo(f"upstream failed: {broken.reason}", status=502))
-            if piece:
-                await send(piece)
+            await send(piece)
             return
         if data is None:
             if client_lane.finished:
                 return
             await send(keepalive)
             continue
-        piece = feed(data) if data else client_lane.eof()
-        if piece:
-            await send(piece)
+        await send(feed(data) if data else client_lane.eof())
         if not data:
             return
         if client_lane.finished:

@@ -76,4 +76,4 @@ def nearest(effort: Effort, levels: tuple[str, ...]) -> Effort:
     known = [level for level in _ORDER if level in levels]
     if not known:
         return effort
-    return min(known, key=lambda level: (abs(_ORDER.index(level) - wish), -_ORDER.index(level)))  # type: ignore[return-value]  # members of _ORDER are Effort words
+    return min(known, key=lambda level: (abs(_ORDER.index(level) - wish), -_ORDER.index(level)))

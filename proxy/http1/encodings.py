@@ -24,11 +24,11 @@ _ZSTD_SLICE: Final = 256
 """A zstd block needs 4 bytes and makes 128 KiB at most, so a slice makes 8 MiB at most."""
 
 
-class BadCoding(Exception):
+class BadCoding(Exception):  # noqa: N818 - reads as what happened
     """The encoded body is malformed or ends early."""
 
 
-class UnknownCoding(Exception):
+class UnknownCoding(Exception):  # noqa: N818 - reads as what happened
     """A coding that is not spoken here; the message is its name."""
 
 

@@ -16,7 +16,7 @@ _FORBIDDEN: Final = bytes(c for c in (*range(32), 127) if c != 9)
 DIGITS: Final = b"0123456789"
 
 
-class Malformed(Exception):
+class Malformed(Exception):  # noqa: N818 - reads as what happened
     """A line that HTTP does not allow; the message says which rule it breaks."""
 
 

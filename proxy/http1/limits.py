@@ -22,7 +22,7 @@ CODINGS: Final = 3
 """Content-codings stacked on one body."""
 
 
-class BadRequest(Exception):
+class BadRequest(Exception):  # noqa: N818 - reads as what happened
     """The client broke HTTP or passed a limit: answer `status`, then close.
 
     Attributes:
@@ -36,7 +36,7 @@ class BadRequest(Exception):
         self.message = message
 
 
-class BadResponse(Exception):
+class BadResponse(Exception):  # noqa: N818 - reads as what happened
     """The upstream broke HTTP or passed a limit. `kind`: protocol, closed or too_large."""
 
     def __init__(self, kind: str, message: str) -> None:

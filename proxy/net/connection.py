@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from typing import Final
+from typing import Final, overload, overload
 
 import trio
 
@@ -13,7 +13,7 @@ from proxy.http1.limits import BadResponse
 from proxy.http1.response import ResponseParser
 from proxy.net.api import Call, Headers, UpstreamBroken
 from proxy.net.origin import Address, Origin
-from proxy.net.sock import Stream, StreamBroken
+from proxy.net.sock import Nudged, Stream, StreamBroken
 
 _JOIN: Final = 32 * 1024
 """Bodies up to this size leave in one write with their head; copying more costs more than a call."""
@@ -24,11 +24,13 @@ class Connection:
     """Owned by one exchange at a time, or idle in the pool."""
 
     __slots__ = (
+        "_nudges",
         "_poll",
         "expired",
         "origin",
         "parser",
-        "patience_now",
+        "limit",
+        "nudge_after",
         "stream",
         "used",
     )
@@ -38,7 +40,9 @@ class Connection:
         self.stream = stream
         self.parser = ResponseParser()
         self.used = False
-        self.patience_now = 0.0
+        self.limit = 0.0
+        self.nudge_after = 0.0
+        self._nudges = 0
         self.expired = False
         self._poll = select.poll()
         self._poll.register(stream.fd, select.POLLIN)
@@ -48,14 +52,20 @@ class Connection:
         return not self._poll.poll(0)
 
     def progress(self) -> int:
-        return self.stream.waits
+        """See sweep.Watched."""
+        return self.stream.moved
 
-    def patience(self) -> float:
-        return self.patience_now
-
-    def expire(self) -> None:
-        self.expired = True
-        self.stream.abort()
+    def quiet(self, seconds: float) -> None:
+        """See sweep.Watched: nudges a reader who asked for it, ends what outlived its time."""
+        if 0 < self.limit <= seconds:
+            self.expired = True
+            self.stream.abort()
+        elif self.nudge_after > 0:
+            if seconds < self.nudge_after:
+                self._nudges = 0
+            elif seconds >= self.nudge_after * (self._nudges + 1):
+                self._nudges += 1
+                self.stream.nudge()
 
     async def exchange(self, call: Call, address: Address) -> None:
         """Writes the call and reads the answer's head into `parser`.
@@ -65,7 +75,8 @@ class Connection:
             UpstreamBroken: anything else.
         """
         self.parser.begin(call.method)
-        self.patience_now = call.first_timeout
+        self.limit = call.first_timeout
+        self.nudge_after = 0.0
         head = request_head(call, address)
         stream, parser = self.stream, self.parser
         begun = False
@@ -92,7 +103,7 @@ class Connection:
         except (StreamBroken, BadResponse) as error:
             raise self.broken(error, "no answer in time") from None
         self.used = True
-        self.patience_now = call.idle_timeout
+        self.limit = call.idle_timeout
 
     async def _last_words(self) -> None:
         """The upstream closed its ear, maybe after an answer (413, 401): go on and read it."""
@@ -110,7 +121,7 @@ class Connection:
         return UpstreamBroken("timeout", late)
 
 
-class NothingSent(Exception):
+class NothingSent(Exception):  # noqa: N818 - reads as what happened
     """The connection was dead before it took a byte of the request: another one may be tried."""
 
 
@@ -141,6 +152,8 @@ def request_head(call: Call, address: Address) -> bytes:
 class PooledReply:
     """`api.Reply` of a direct call. `give_back` is called once, with whether it may be reused."""
 
+    patient = True
+
     __slots__ = ("_connection", "_decoder", "_give_back", "_parser", "_stream", "headers", "status")
 
     def __init__(
@@ -166,8 +179,16 @@ class PooledReply:
         framing = {b"content-encoding", b"content-length"}
         self.headers = [pair for pair in self._parser.headers if pair[0] not in framing]
 
-    async def receive(self) -> bytes:
+    @overload
+    async def receive(self) -> bytes: ...
+    @overload
+    async def receive(self, patience: float) -> bytes | None: ...
+    async def receive(self, patience: float = 0.0) -> bytes | None:
         """See `api.Reply`."""
+        if patience:
+            with trio.move_on_after(patience):
+                return await self.receive()
+            return None
         if self._decoder is not None:
             return await self._receive_decoded(self._decoder)
         return await self._receive_plain()

@@ -6,8 +6,7 @@ The environment's proxy variables are not looked at: a call names its proxy or h
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
-from typing import Final
+from typing import Final, overload
 
 import httpx
 import trio
@@ -25,9 +24,10 @@ _CLOSE_SECONDS: Final = 1.0
 
 
 class HttpxLane:
-    """Sends calls by httpx. One transport per (proxy, http2), made on first use."""
+    """Sends calls by httpx; bodies are read by tasks in `nursery`. One transport per (proxy, http2), made on first use."""
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, nursery: trio.Nursery, context: ssl.SSLContext | None = None) -> None:
+        self._nursery = nursery
         self._context = context
         self._ways: dict[tuple[str, bool], httpx.AsyncHTTPTransport] = {}
 
@@ -53,7 +53,7 @@ class HttpxLane:
         # httpcore reads this table anew when the body begins.
         timeouts["read"] = call.idle_timeout or None
         try:
-            return HttpxReply(response)
+            return HttpxReply(response, self._nursery)
         except UnknownCoding as unknown:
             await _close(response)
             raise UpstreamBroken("protocol", f"unknown content-encoding {unknown}") from None
@@ -95,11 +95,13 @@ def _headers(call: Call) -> Headers:
 class HttpxReply:
     """`api.Reply` over an httpx response."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    patient = False
+
+    def __init__(self, response: httpx.Response, nursery: trio.Nursery) -> None:
         self._response = response
-        self._pieces: AsyncIterator[bytes] | None = None
+        self._nursery = nursery
+        self._pump: Pump | None = None
         self._ended = False
-        self._held = b""
         self._decoder: Decoder | None = None
         self.status = response.status_code
         headers = [(name.lower(), value) for name, value in response.headers.raw]
@@ -111,8 +113,20 @@ class HttpxReply:
             headers = [pair for pair in headers if pair[0] not in framing]
         self.headers: Headers = headers
 
-    async def receive(self) -> bytes:
+    @overload
+    @overload
+    async def receive(self) -> bytes: ...
+    @overload
+    async def receive(self, patience: float) -> bytes | None: ...
+    async def receive(self, patience: float = 0.0) -> bytes | None:
         """See `api.Reply`."""
+        if patience <= 0:
+            return await self._receive()
+        with trio.move_on_after(patience):
+            return await self._receive()
+        return None
+
+    async def _receive(self) -> bytes:
         decoder = self._decoder
         if decoder is None:
             return await self._receive_raw()
@@ -130,18 +144,18 @@ class HttpxReply:
         return data
 
     async def _receive_raw(self) -> bytes:
+        """The next raw piece. Cancelling it loses nothing: the pump holds the read, not we."""
         if self._ended:
             return b""
-        if self._pieces is None:
-            self._pieces = aiter(_stream_of(self._response))
-        try:
-            async for piece in self._pieces:
-                if piece:
-                    return piece
-        except (httpx.HTTPError, OSError) as error:
-            raise _broken(error) from None
-        self._ended = True
-        return b""
+        if self._pump is None:
+            self._pump = Pump(self._response)
+            self._nursery.start_soon(self._pump.run)
+        piece = await self._pump.next()
+        if isinstance(piece, Exception):
+            self._ended = True
+            raise _broken(piece) from None
+        self._ended = not piece
+        return piece
 
     async def read(self, limit: int) -> bytes:
         """See `api.Reply`."""
@@ -157,7 +171,40 @@ class HttpxReply:
     async def aclose(self) -> None:
         """See `api.Reply`."""
         self._ended = True
+        if self._pump is None:
+            await _close(self._response)
+        else:
+            self._pump.stop()
+
+
+class Pump:
+    """Reads one body ahead by one piece, in a task of its own: a read that httpcore began must not be
+    cancelled, or the connection is lost with it."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self._scope = trio.CancelScope()
+        self._give, self._take = trio.open_memory_channel[bytes | Exception](0)
+
+    async def run(self) -> None:
+        """To the end of the body, or until `stop`; then closes the response."""
+        with self._scope:
+            try:
+                async for piece in _stream_of(self._response):
+                    if piece:
+                        await self._give.send(piece)
+                await self._give.send(b"")
+            except (httpx.HTTPError, OSError) as error:
+                await self._give.send(error)
         await _close(self._response)
+
+    async def next(self) -> bytes | Exception:
+        """The next piece, b"" at the end, or what broke it."""
+        return await self._take.receive()
+
+    def stop(self) -> None:
+        """Nobody reads on."""
+        self._scope.cancel()
 
 
 def _stream_of(response: httpx.Response) -> httpx.AsyncByteStream:
@@ -172,7 +219,7 @@ async def _close(response: httpx.Response) -> None:
 
 
 def _broken(error: Exception) -> UpstreamBroken:
-    """httpx's words hold addresses, so only the class speaks."""
+    """Httpx's words hold addresses, so only the class speaks."""
     if isinstance(error, httpx.TimeoutException):
         return UpstreamBroken("timeout", "no answer in time")
     if isinstance(error, httpx.ProxyError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from contextlib import suppress
 from typing import Final, Protocol
 
 import trio
@@ -19,8 +20,12 @@ BURST: Final = 32
 """Operations without a wait before others get their turn: under 1 ms of one task."""
 
 
-class StreamBroken(Exception):
+class StreamBroken(Exception):  # noqa: N818 - reads as what happened
     """The peer is gone or the stream was closed under us."""
+
+
+class Nudged(Exception):  # noqa: N818 - no error
+    """The read was woken by `nudge` before anything came."""
 
 
 class Stream(Protocol):
@@ -31,8 +36,10 @@ class Stream(Protocol):
     socket: socket.socket | trio.socket.SocketType
     alpn: str | None
     """The protocol agreed in the TLS handshake, "" if none; None without TLS."""
-    waits: int
-    """Rises with every operation, so that a sweeper sees progress without a clock on the path."""
+    moved: int
+    """Rises when bytes moved, so that a sweeper sees progress without a clock on the path."""
+    reading: bool
+    """A read is waiting for the peer to write."""
     writing: bool
     """A write is waiting for the peer to read."""
 
@@ -44,6 +51,7 @@ class Stream(Protocol):
 
         Raises:
             StreamBroken: reset, or aborted.
+            Nudged: woken; the stream is as it was.
         """
         ...
 
@@ -53,6 +61,10 @@ class Stream(Protocol):
 
     def send_now(self, data: bytes) -> None:
         """As much of `data` as fits without waiting; for last words. Never raises."""
+        ...
+
+    def nudge(self) -> None:
+        """Wakes a waiting read, which raises Nudged."""
         ...
 
     def abort(self) -> None:
@@ -67,7 +79,19 @@ class Stream(Protocol):
 class PlainStream:
     """A TCP (or any stream) socket. Takes the socket over; it must be connected."""
 
-    __slots__ = ("_burst", "_closed", "_recv", "_send", "alpn", "fd", "socket", "waits", "writing")
+    __slots__ = (
+        "_burst",
+        "_closed",
+        "_recv",
+        "_send",
+        "_nudged",
+        "alpn",
+        "fd",
+        "moved",
+        "reading",
+        "socket",
+        "writing",
+    )
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
@@ -78,11 +102,14 @@ class PlainStream:
         self._send = sock.send
         self._burst = 0
         self._closed = False
-        self.waits = 0
+        self.moved = 0
+        self.reading = False
         self.writing = False
+        self._nudged = False
 
     async def receive(self, *, wait: bool = False) -> bytes:
-        self.waits += 1
+        """See Stream."""
+        self.moved += 1
         if not wait:
             self._burst += 1
             if self._burst > BURST:
@@ -94,18 +121,32 @@ class PlainStream:
                 pass
             except OSError as error:
                 raise StreamBroken(str(error)) from None
-        while True:
-            self._burst = 0
-            try:
+        return await self._receive_later()
+
+    async def _receive_later(self) -> bytes:
+        self.moved -= 1
+        self._burst = 0
+        self.reading = True
+        try:
+            while True:
                 await wait_readable(self.fd)
-                return self._recv(READ)
-            except BlockingIOError:
-                continue
-            except (OSError, ValueError, trio.ClosedResourceError) as error:
-                raise StreamBroken(str(error)) from None
+                try:
+                    data = self._recv(READ)
+                except BlockingIOError:
+                    continue
+                self.moved += 1
+                return data
+        except (OSError, ValueError, trio.ClosedResourceError) as error:
+            if self._nudged:
+                self._nudged = False
+                raise Nudged from None
+            raise StreamBroken(str(error)) from None
+        finally:
+            self.reading = False
 
     async def send(self, data: bytes) -> None:
-        self.waits += 1
+        """See Stream."""
+        self.moved += 1
         self._burst += 1
         if self._burst > BURST:
             self._burst = 0
@@ -130,25 +171,31 @@ class PlainStream:
                         sent += self._send(view[sent:])
                     except BlockingIOError:
                         continue
-                    self.waits += 1
+                    self.moved += 1
         except (OSError, ValueError, trio.ClosedResourceError) as error:
             raise StreamBroken(str(error)) from None
         finally:
             self.writing = False
 
     def send_now(self, data: bytes) -> None:
-        try:
+        """See Stream."""
+        with suppress(OSError):
             self._send(data)
-        except OSError:
-            pass
+
+    def nudge(self) -> None:
+        """See Stream."""
+        if self.reading and not self._nudged:
+            self._nudged = True
+            # Wakes whoever waits on the descriptor, which stays open and may be waited on again.
+            notify_closing(self.fd)
 
     def abort(self) -> None:
-        try:
+        """See Stream."""
+        with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
     def close(self) -> None:
+        """See Stream."""
         if not self._closed:
             self._closed = True
             notify_closing(self.fd)
@@ -158,25 +205,36 @@ class PlainStream:
 class TlsStream:
     """TLS over a socket, after its handshake. `plain` is only used to look at and to close."""
 
-    __slots__ = ("_stream", "alpn", "fd", "socket", "waits", "writing")
+    __slots__ = ("_stream", "_nudged", "alpn", "fd", "moved", "reading", "socket", "writing")
 
     def __init__(self, stream: trio.SSLStream[trio.SocketStream]) -> None:
         self._stream = stream
         self.socket: socket.socket | trio.socket.SocketType = stream.transport_stream.socket
         self.alpn: str | None = stream.selected_alpn_protocol() or ""
         self.fd = self.socket.fileno()
-        self.waits = 0
+        self.moved = 0
+        self.reading = False
         self.writing = False
+        self._nudged = False
 
     async def receive(self, *, wait: bool = False) -> bytes:  # noqa: ARG002 - the records decide
-        self.waits += 1
+        """See Stream."""
+        self.reading = True
         try:
-            return bytes(await self._stream.receive_some(READ))
+            data = bytes(await self._stream.receive_some(READ))
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+            if self._nudged:
+                self._nudged = False
+                raise Nudged from None
             raise StreamBroken(str(error)) from None
+        finally:
+            self.reading = False
+        self.moved += 1
+        return data
 
     async def send(self, data: bytes) -> None:
-        self.waits += 1
+        """See Stream."""
+        self.moved += 1
         self.writing = True
         try:
             await self._stream.send_all(data)
@@ -188,13 +246,20 @@ class TlsStream:
     def send_now(self, data: bytes) -> None:
         """Nothing: a record cannot be written without waiting."""
 
+    def nudge(self) -> None:
+        """See Stream."""
+        if self.reading and not self._nudged:
+            self._nudged = True
+            # Wakes whoever waits on the descriptor, which stays open and may be waited on again.
+            notify_closing(self.fd)
+
     def abort(self) -> None:
-        try:
+        """See Stream."""
+        with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
 
     def close(self) -> None:
+        """See Stream."""
         # No close_notify: both sides know the length of every message.
         self.socket.close()
 

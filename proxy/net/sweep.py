@@ -1,6 +1,6 @@
 """Coarse deadlines: one task looks at all connections four times a second, so none sets a timer.
 
-A connection tells only how far it got (`waits`) and how patient it is; the sweeper holds the clock.
+A connection tells only how far it got; the sweeper holds the clock and says for how long it was quiet.
 A deadline is met at most one `PERIOD` late, and a read or write costs no clock and no scope.
 """
 
@@ -20,12 +20,8 @@ class Watched(Protocol):
         """A number that changes whenever the clock shall start anew."""
         ...
 
-    def patience(self) -> float:
-        """Seconds without progress; 0 = for ever."""
-        ...
-
-    def expire(self) -> None:
-        """Its patience is over. Must not block."""
+    def quiet(self, seconds: float) -> None:
+        """Told at every look: so long without progress. Acts if that is too long; never blocks."""
         ...
 
 
@@ -64,6 +60,5 @@ class Sweeper:
             progress = watched.progress()
             if progress != seen:
                 since[watched] = (progress, now)
-            elif 0 < watched.patience() <= now - start:
-                since[watched] = (progress, now)
-                watched.expire()
+            else:
+                watched.quiet(now - start)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ssl
 from functools import lru_cache
+from pathlib import Path
 
 
 @lru_cache(maxsize=2)
@@ -23,12 +24,10 @@ def client_context(*, http2: bool = False) -> ssl.SSLContext:
 
 def _has_folder_of_authorities() -> bool:
     """A folder is read on demand, so its authorities are not in the count."""
-    import os  # here only
-
     folder = ssl.get_default_verify_paths().capath
     if not folder:
         return False
     try:
-        return bool(os.listdir(folder))
+        return any(Path(folder).iterdir())
     except OSError:
         return False

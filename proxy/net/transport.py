@@ -39,6 +39,7 @@ class Transport:
         self._idle: dict[Origin, deque[Connection]] = {}
         self._idle_count = 0
         self._sweeper = Sweeper()
+        self._nursery: trio.Nursery | None = None
         self._httpx: HttpxLane | None = None
 
     @property
@@ -52,12 +53,17 @@ class Transport:
         return self._idle_count
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Holds deadlines until cancelled."""
-        task_status.started()
-        while True:
-            await self._sweeper.wait_for_work()
-            self._sweeper.sweep()
-            self._drop_idle()
+        """Holds deadlines, and the readers of httpx's answers, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                task_status.started()
+                while True:
+                    await self._sweeper.wait_for_work()
+                    self._sweeper.sweep()
+                    self._drop_idle()
+            finally:
+                self._nursery = None
 
     async def aclose(self) -> None:
         """Closes what is idle."""
@@ -96,7 +102,9 @@ class Transport:
         if self._httpx is None:
             from proxy.net.httpx_lane import HttpxLane  # 60 ms to import; few need it
 
-            self._httpx = HttpxLane(self._context)
+            if self._nursery is None:
+                raise RuntimeError("Transport.run() is not running")
+            self._httpx = HttpxLane(self._nursery, self._context)
         return await self._httpx.send(call)
 
     def _take_idle(self, origin: Origin) -> Connection | None:
@@ -119,7 +127,8 @@ class Transport:
         if len(idle) >= IDLE_PER_ORIGIN:
             self._close(connection)
             return
-        connection.patience_now = IDLE_SECONDS
+        connection.limit = IDLE_SECONDS
+        connection.nudge_after = 0.0
         idle.append(connection)
         self._idle_count += 1
 
@@ -138,9 +147,9 @@ class Transport:
             if not idle:
                 del self._idle[origin]
 
-    async def _connect(self, origin: Origin, timeout: float) -> Connection:
+    async def _connect(self, origin: Origin, seconds: float) -> Connection:
         stream: trio.SocketStream | None = None
-        deadline = trio.current_time() + timeout if timeout else float("inf")
+        deadline = trio.current_time() + seconds if seconds else float("inf")
         try:
             with trio.CancelScope(deadline=deadline) as scope:
                 stream = await trio.open_tcp_stream(origin.host, origin.port)

@@ -49,7 +49,7 @@ class ReplayStream:
         self.socket = stream.socket
 
     async def receive_some(self, _most: int | None = None) -> bytes:
-        """trio's ReceiveStream."""
+        """As of a ReceiveStream."""
         if self._unread:
             data, self._unread = self._unread, b""
             return data
@@ -59,7 +59,7 @@ class ReplayStream:
             raise trio.BrokenResourceError from None
 
     async def send_all(self, data: bytes) -> None:
-        """trio's SendStream, with a deadline: hypercorn shields its writes and would wait for ever."""
+        """As of a SendStream, with a deadline: hypercorn shields its writes and would wait for ever."""
         with trio.move_on_after(WRITE_SECONDS) as scope:
             try:
                 await self._stream.send(bytes(data))

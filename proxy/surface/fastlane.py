@@ -38,6 +38,7 @@ _STATUS: Final[dict[int, bytes]] = {
 }
 _KINDS: Final = {408: "timeout_error", 503: "overloaded_error", 500: "server_error"}
 IDLE, HEAD, BODY, BUSY, OTHER = range(5)
+_BY_PIECE: Final = frozenset({BODY, BUSY})
 _PATIENCE: Final = (IDLE_SECONDS, HEAD_SECONDS, BODY_SECONDS, 0.0, 0.0)
 
 
@@ -156,7 +157,7 @@ class FastResponder:
         await trio.lowlevel.checkpoint()
 
 
-class HandOver(Exception):
+class HandOver(Exception):  # noqa: N818 - no error
     """This connection belongs to the other lane; `unread` is what was read of it."""
 
     def __init__(self, unread: bytes) -> None:
@@ -207,16 +208,20 @@ class FastConnection:
     # What the sweeper asks.
 
     def progress(self) -> int:
-        if self.phase == BODY or self.phase == BUSY:
-            return (self._serial << 40) + self.stream.waits
+        """See sweep.Watched. A head's clock runs from its start, a body's from its last piece."""
+        if self.phase in _BY_PIECE:
+            return (self._serial << 40) + self.stream.moved
         return self._serial
 
-    def patience(self) -> float:
+    def quiet(self, seconds: float) -> None:
+        """See sweep.Watched."""
+        patience = _PATIENCE[self.phase]
         if self.phase == BUSY and self.stream.writing:
-            return WRITE_SECONDS
-        return _PATIENCE[self.phase]
+            patience = WRITE_SECONDS
+        if 0 < patience <= seconds:
+            self._expire()
 
-    def expire(self) -> None:
+    def _expire(self) -> None:
         if self.phase == IDLE:
             self.stream.abort()
             return

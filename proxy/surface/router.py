@@ -144,7 +144,7 @@ def _ask(request: HttpRequest) -> Ask | None:
     if path.startswith(_GEMINI):
         return _gemini(request, path[len(_GEMINI) :])
     if path.startswith(_CODE_ASSIST):
-        if not request.peer_is_loopback:
+        if not request.peer.startswith(("127.", "::1", "::ffff:127.")):
             raise ProxyError(
                 "CLI reply only allow local access",
                 fault=Fault.CLIENT,

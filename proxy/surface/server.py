@@ -57,7 +57,7 @@ async def serve(
                     for sock in sockets:
                         accepting.start_soon(server.accept, sock, connections)
                     task_status.started(sockets[0].getsockname()[1])
-                    await (stop or trio.Event()).wait()
+                    await (trio.Event() if stop is None else stop).wait()
                     accepting.cancel_scope.cancel()
                 for sock in sockets:
                     sock.close()
@@ -239,9 +239,8 @@ async def _listeners(host: str, port: int) -> list[socket.socket]:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if not port and len(sockets) > 1:
-                address = (address[0], sockets[0].getsockname()[1], *address[2:])
-            sock.bind(address)
+            chosen = port if port or len(sockets) == 1 else sockets[0].getsockname()[1]
+            sock.bind((address[0], chosen, *address[2:]))
             sock.listen(_BACKLOG)
             sock.setblocking(False)
     except BaseException:

@@ -10,11 +10,11 @@ from uuid import UUID, uuid4, uuid5
 
 from msgspec import DecodeError
 
+import proxy.wire.responses.codex as dialect
 from proxy.config.model import Candidate
 from proxy.jsonio import Body, decode, raw_of
 from proxy.net.api import Headers
 from proxy.upstream.base import Action, Client, finish_headers, join
-from proxy.wire.responses import codex
 
 _VERSION = b"0.21.0"
 _BETA = b"responses=experimental"
@@ -58,7 +58,7 @@ class Codex:
         """The Codex dialect; one cache key per Claude conversation."""
         if not candidate.credential.legacy:
             return
-        codex.shape(body)
+        dialect.shape(body)
         if client.wire == "anthropic" and "prompt_cache_key" not in body:
             user = _text(body.get("user"))
             if user:

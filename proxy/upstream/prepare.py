@@ -87,15 +87,15 @@ class Work:
         provider = provider_of(credential.provider)
         action = self.action()
         body = self._body(candidate, plan)
-        provider.shape(body, candidate, action, self._seen)
+        rules = ()
         if settings.payload:
-            body = payload.apply(
-                settings.payload,
-                body,
-                original=dict(body),
-                model=candidate.model,
-                wire=credential.wire,
+            rules = payload.matching(
+                settings.payload, (candidate.model, plan.model), credential.wire
             )
+        original = decode(encode(body)) if rules else None
+        provider.shape(body, candidate, action, self._seen)
+        if rules:
+            body = payload.apply(rules, decode(encode(body)), original)
         headers = provider.headers(candidate, action, self._seen, body)
         timeouts = credential.timeouts
         return Call(
