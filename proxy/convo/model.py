@@ -162,7 +162,7 @@ class Reasoning(Struct, omit_defaults=True):
 
     `budget`: tokens; 0 = off, -1 = dynamic. `effort="none"` = off, `"auto"` = dynamic (Anthropic
     `adaptive`, enabled without a budget). `include`: thoughts wanted in the answer; None = not said.
-    `summary`: Responses' word (auto, concise, detailed). `gemini_level`: it came as `thinkingLevel`.
+    `summary`: Responses' word (auto, concise, detailed).
     """
 
     effort: Effort | None = None

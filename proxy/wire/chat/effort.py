@@ -62,7 +62,7 @@ def _read(top: Body) -> Reasoning | None:
         return Reasoning(effort=_known(word, "reasoning_effort"))
     for key in ("reasoning", "thinking"):
         raw = _raw(top, key)
-        if raw is not None and bytes(raw[:1]) == b"{":
+        if raw is not None and bytes(memoryview(raw)[:1]) == b"{":
             found = _of_struct(_reasoning.decode(raw), key)
             if found is not None:
                 return found
@@ -115,7 +115,7 @@ def _of_google(given: _Google | None) -> Reasoning | None:
     include = config.includeThoughts if config.include_thoughts is None else config.include_thoughts
     level = config.thinking_level or config.thinkingLevel
     if level and level.lower() in WORDS:
-        return Reasoning(effort=cast("Effort", level.lower()), include=include, gemini_level=True)
+        return Reasoning(effort=cast("Effort", level.lower()), include=include)
     budget = config.thinkingBudget if config.thinking_budget is None else config.thinking_budget
     if budget is None:
         return None if include is None else Reasoning(include=include)

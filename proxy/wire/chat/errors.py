@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 from proxy.convo.model import ErrorInfo
 from proxy.errors import ProxyError
 from proxy.jsonio import encode
-from proxy.wire.chat.types import NAME
+from proxy.wire.chat.types import NAME, NOTHING, given
 
 _TABLE: Final[dict[int, tuple[str, str]]] = {
     401: ("authentication_error", "invalid_api_key"),
@@ -37,9 +37,9 @@ _LONGEST: Final = 600
 
 
 class _Envelope(Struct):
-    error: Raw | None = None
+    error: Raw = NOTHING
     message: str | None = None
-    detail: Raw | None = None
+    detail: Raw = NOTHING
 
 
 class _Inner(Struct):
@@ -83,7 +83,7 @@ def encode_error(error: ProxyError) -> bytes:
 
 def encode_info(error: ErrorInfo) -> bytes:
     """An error out of an answer or stream: the origin's own object if it was this wire's."""
-    if error.origin == NAME and error.raw is not None and bytes(error.raw[:1]) == b"{":
+    if error.origin == NAME and error.raw is not None and bytes(memoryview(error.raw)[:1]) == b"{":
         return b'{"error":' + bytes(error.raw) + b"}"
     type, code = words_of(error.status or 500)
     return error_json(
@@ -124,8 +124,8 @@ def decode_error(status: int, body: bytes) -> ErrorInfo:
     if envelope is None:
         text = body[:_LONGEST].decode("utf-8", "replace").strip()
         return ErrorInfo(text or f"HTTP {status}", type, code, status)
-    if envelope.error is None:
-        detail = envelope.detail
+    if given(envelope.error) is None:
+        detail = given(envelope.detail)
         text = envelope.message or (bytes(detail).decode("utf-8", "replace") if detail else "")
         return ErrorInfo(text[:_LONGEST].strip('"') or f"HTTP {status}", type, code, status)
     info = error_of(envelope.error, status)

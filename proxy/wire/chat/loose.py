@@ -152,8 +152,8 @@ def _number(given: Json) -> int | float | None:
     return given if isinstance(given, int | float) else None
 
 
-def _raw(given: Json) -> Raw | None:
-    return None if given is None else Raw(encode(given))
+def _raw(given: Json) -> Raw:
+    return Raw() if given is None else Raw(encode(given))
 
 
 def _raws(given: Json) -> list[Raw] | None:

@@ -99,7 +99,7 @@ def _read_tools(request: Request, raw: Raw) -> None:
 def _one_tool(raw: Raw) -> Tool:
     given = _tool.decode(raw)
     function, custom = given.function, given.custom
-    cache = given.cache_control
+    cache = t.given(given.cache_control)
     if function is not None:
         return Tool(
             function.name,
@@ -114,7 +114,7 @@ def _one_tool(raw: Raw) -> Tool:
             custom.description or "",
             kind="custom",
             origin=t.NAME,
-            raw=custom.format,
+            raw=t.given(custom.format),
             cache=cache,
         )
     if given.type == "function" and given.name:
@@ -140,12 +140,12 @@ def _server_tool(given: t.ToolIn, raw: Raw) -> Tool:
         type="web_search" if search else word,
         origin=t.NAME,
         raw=raw,
-        cache=given.cache_control,
+        cache=t.given(given.cache_control),
     )
 
 
-def _schema(raw: Raw | None) -> Raw | None:
-    return None if raw is None or bytes(raw[:1]) != b"{" else raw
+def _schema(raw: Raw) -> Raw | None:
+    return None if bytes(memoryview(raw)[:1]) != b"{" else raw
 
 
 def _read_functions(request: Request, raw: Raw) -> None:
@@ -203,7 +203,7 @@ def _read_format(request: Request, raw: Raw) -> None:
     if given.type != "json_schema" or shape is None:
         raise msgspec.ValidationError(f"Invalid response format '{given.type}'")
     request.format = Format(
-        "schema", shape.schema, shape.name, shape.description or "", shape.strict
+        "schema", t.given(shape.schema), shape.name, shape.description or "", shape.strict
     )
 
 
@@ -231,7 +231,7 @@ def _read_old_limit(request: Request, raw: Raw) -> None:
 
 
 def _read_metadata(request: Request, raw: Raw) -> None:
-    if bytes(raw[:1]) == b"{":
+    if bytes(memoryview(raw)[:1]) == b"{":
         request.metadata = raw
 
 

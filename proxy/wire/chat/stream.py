@@ -105,7 +105,7 @@ class Decoder:
                 self._odd(data, out)
                 continue
             choices = chunk.choices
-            if choices and len(choices) == 1 and chunk.usage is None and self._started:
+            if choices and len(choices) == 1 and t.given(chunk.usage) is None and self._started:
                 given = choices[0]
                 delta = given.delta
                 state = self._choices.get(given.index)
@@ -150,17 +150,17 @@ class Decoder:
         self._end(out)
 
     def _chunk(self, chunk: t.Chunk, out: list[ev.Event], event: bytes = b"") -> None:
-        if chunk.error is not None:
+        if t.given(chunk.error) is not None:
             self._fail(error_of(chunk.error), out)
             return
-        if chunk.choices is None and chunk.usage is None and event == b"error":
+        if chunk.choices is None and not chunk.usage and event == b"error":
             self._fail(ErrorInfo("The upstream sent an error event.", "upstream_error"), out)
             return
-        if not self._started and (chunk.choices or chunk.usage is not None):
+        if not self._started and (chunk.choices or t.given(chunk.usage) is not None):
             self._start(chunk, out)
         for given in chunk.choices or ():
             self._choice(given, out)
-        usage = usage_of(chunk.usage)
+        usage = usage_of(t.given(chunk.usage))
         if usage is not None:
             out.append(ev.UsageSeen(usage))
 
@@ -208,7 +208,7 @@ class Decoder:
             self._call(state, t.Call(index=0, function=delta.function_call), out)
         for call in delta.tool_calls or ():
             self._call(state, call, out)
-        if delta.images or delta.audio is not None or delta.annotations:
+        if delta.images or t.given(delta.audio) is not None or delta.annotations:
             _rare(state, delta, out)
 
     def _details(self, state: _Choice, delta: t.Delta, thought: str, out: list[ev.Event]) -> str:
@@ -257,7 +257,7 @@ class Decoder:
             call.arguments.append(text)
             if call.part != _NONE:
                 out.append(ev.ArgumentsDelta(call.part, text, number))
-        signature, origin = proofs.call_signature(given.extra_content)
+        signature, origin = proofs.call_signature(t.given(given.extra_content))
         if signature and call.part != _NONE and not call.closed:
             out.append(ev.SignatureDelta(call.part, signature, origin, number))
 
@@ -367,7 +367,7 @@ def _rare(state: _Choice, delta: t.Delta, out: list[ev.Event]) -> None:
             ev.CitationDelta(index, t.NAME, raw.copy(), state.number) for raw in delta.annotations
         ]
     found: list[Media] = [image for raw in delta.images or () if (image := image_of(raw))]
-    if delta.audio is not None:
+    if t.given(delta.audio) is not None:
         sound, transcript = audio_of(delta.audio)
         if transcript:
             index = _open(state, "text", out)

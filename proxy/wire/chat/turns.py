@@ -108,7 +108,7 @@ def _content_part(item: t.PartIn) -> Part | None:
     """The part, or None where it is to be kept as it is."""
     match item.type:
         case "text" | "input_text" | "output_text" if item.text is not None:
-            return Text(item.text, cache=item.cache_control)
+            return Text(item.text, cache=t.given(item.cache_control))
         case "refusal" if item.refusal is not None:
             return Refusal(item.refusal)
         case "image_url" | "input_image" if item.image_url is not None:
@@ -124,7 +124,7 @@ def _content_part(item: t.PartIn) -> Part | None:
             part = media.of_file(item.file)
         case _:
             return None
-    part.cache = item.cache_control
+    part.cache = t.given(item.cache_control)
     return part
 
 
@@ -142,13 +142,13 @@ def _assistant(message: t.MessageIn, content: list[Part], legacy: _Legacy) -> li
     if function is not None:
         name = function.name or ""
         parts.append(ToolUse(legacy.call(name), name, function.arguments or ""))
-    if message.audio is not None:
+    if t.given(message.audio) is not None:
         parts.append(Opaque(t.NAME, message.audio, _AUDIO))
     return parts
 
 
 def _call(call: t.Call) -> ToolUse:
-    signature, origin = call_signature(call.extra_content)
+    signature, origin = call_signature(t.given(call.extra_content))
     custom = call.custom
     if custom is not None:
         return ToolUse(

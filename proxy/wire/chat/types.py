@@ -12,6 +12,19 @@ import msgspec
 from msgspec import Raw, Struct
 
 NAME: Final = "chat"
+NOTHING: Final = Raw()
+"""An absent value; msgspec does not decode `Raw | None`."""
+_NULL: Final = Raw(b"null")
+
+
+def given(raw: Raw) -> Raw | None:
+    """A field's value, None where it is absent or null."""
+    return None if not raw or raw == _NULL else raw
+
+
+def is_object(raw: Raw) -> bool:
+    """Whether it holds a JSON object."""
+    return bytes(memoryview(raw)[:1]) == b"{"
 
 
 class Function(Struct, omit_defaults=True):
@@ -36,7 +49,7 @@ class Call(Struct, omit_defaults=True):
     type: str | None = None
     function: Function | None = None
     custom: Custom | None = None
-    extra_content: Raw | None = None
+    extra_content: Raw = NOTHING
 
 
 class Delta(Struct):
@@ -50,7 +63,7 @@ class Delta(Struct):
     reasoning_details: list[Raw] | None = None
     function_call: Function | None = None
     images: list[Raw] | None = None
-    audio: Raw | None = None
+    audio: Raw = NOTHING
     annotations: list[Raw] | None = None
     reasoning_text: str | None = None
     reasoning_opaque: str | None = None
@@ -64,7 +77,7 @@ class ChunkChoice(Struct):
     delta: Delta | None = None
     finish_reason: str | None = None
     message: Delta | None = None
-    logprobs: Raw | None = None
+    logprobs: Raw = NOTHING
 
 
 class CountDetails(Struct):
@@ -94,8 +107,8 @@ class Chunk(Struct):
     id: str | None = None
     model: str | None = None
     created: int | float | None = None
-    usage: Raw | None = None
-    error: Raw | None = None
+    usage: Raw = NOTHING
+    error: Raw = NOTHING
     service_tier: str | None = None
 
 
@@ -132,7 +145,7 @@ class PartIn(Struct):
     video_url: str | Url | None = None
     input_audio: Audio | None = None
     file: File | None = None
-    cache_control: Raw | None = None
+    cache_control: Raw = NOTHING
 
 
 class AudioRef(Struct):
@@ -156,7 +169,7 @@ class MessageIn(Struct):
     reasoning_details: list[Raw] | None = None
     reasoning_text: str | None = None
     reasoning_opaque: str | None = None
-    audio: Raw | None = None
+    audio: Raw = NOTHING
 
 
 class RawContent(Struct):
@@ -184,7 +197,7 @@ class FunctionDef(Struct):
 
     name: str
     description: str | None = None
-    parameters: Raw | None = None
+    parameters: Raw = NOTHING
     strict: bool | None = None
 
 
@@ -193,7 +206,7 @@ class CustomDef(Struct):
 
     name: str
     description: str | None = None
-    format: Raw | None = None
+    format: Raw = NOTHING
 
 
 class ToolIn(Struct):
@@ -204,9 +217,9 @@ class ToolIn(Struct):
     custom: CustomDef | None = None
     name: str | None = None
     description: str | None = None
-    parameters: Raw | None = None
+    parameters: Raw = NOTHING
     strict: bool | None = None
-    cache_control: Raw | None = None
+    cache_control: Raw = NOTHING
 
 
 class Named(Struct):
@@ -238,7 +251,7 @@ class SchemaIn(Struct):
 
     name: str = ""
     description: str | None = None
-    schema: Raw | None = None
+    schema: Raw = NOTHING
     strict: bool | None = None
 
 

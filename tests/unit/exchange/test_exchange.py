@@ -25,6 +25,8 @@ class FakeClock:
 
 
 class FakeReply:
+    patient = True
+
     def __init__(self, status: int, pieces: list, headers: list | None = None) -> None:
         self.status = status
         kind = b"text/event-stream" if status == 200 and len(pieces) > 1 else b"application/json"
@@ -227,7 +229,7 @@ async def test_before_output_began_a_broken_stream_moves_on(broken: list) -> Non
 
 
 @pytest.mark.parametrize(
-    "ending", [[], [UpstreamBroken("closed", "closed early")], [b"data: {\"choi"]]
+    "ending", [[], [UpstreamBroken("closed", "closed early")], [b'data: {"choi']]
 )
 async def test_after_output_began_a_break_is_told_and_nothing_repeated(ending: list) -> None:
     transport = FakeTransport(FakeReply(200, [ROLE, chunk(content="Hello"), *ending]))
@@ -281,9 +283,7 @@ async def test_a_quiet_stream_is_kept_alive(autojump_clock) -> None:
 async def test_an_upstream_that_dallies_after_the_end_does_not_hold_the_client(
     autojump_clock,
 ) -> None:
-    out, _ = await exchange(
-        FakeTransport(FakeReply(200, [*STREAM, 600.0])), plan("a"), stream=True
-    )
+    out, _ = await exchange(FakeTransport(FakeReply(200, [*STREAM, 600.0])), plan("a"), stream=True)
     assert out.body == b"".join(STREAM)
     assert trio.current_time() < 5.0
 
