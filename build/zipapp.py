@@ -41,7 +41,6 @@ UNUSED = (
     "quart/testing",
     "werkzeug/debug",  # the browser debugger
     "werkzeug/_reloader.py",
-    "werkzeug/serving.py",
 )
 """Paths of the tree that nothing in the product reaches; `tests/test_packaging.py` imports the rest."""
 

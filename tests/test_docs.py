@@ -43,7 +43,7 @@ def check(*arguments, cwd):
     )
 
 
-@pytest.mark.parametrize(("language", "kind", "body"), examples())
+@pytest.mark.parametrize(("language", "kind", "body"), list(examples()))
 def test_examples_pass_check(language, kind, body, tmp_path):
     if kind == "config":
         path = tmp_path / f"config.{language}"

@@ -54,7 +54,7 @@ MODULES_ONLY = {
     },
     ("routing", "convo"): {"proxy.convo.model", "proxy.convo.thinking"},
     ("config", "convo"): {"proxy.convo.model", "proxy.convo.thinking"},
-    ("exchange", "net"): {"proxy.net.api"},
+    ("exchange", "net"): {"proxy.net.api", "proxy.net.pump"},
     ("surface", "net"): {"proxy.net.api", "proxy.net.sock", "proxy.net.sweep"},
     ("surface", "upstream"): {"proxy.upstream.prepare"},  # `Ask`, what a surface hands on
     ("upstream", "routing"): {"proxy.routing.payload"},  # pure edits of a body

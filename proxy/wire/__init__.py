@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from proxy.wire.base import Wire
 
-NAMES = ("chat", "responses", "anthropic", "gemini", "gemini_cli")
+NAMES = ("chat", "completions", "responses", "anthropic", "gemini", "gemini_cli")
 
 _loaded: dict[str, Wire] = {}
 
