@@ -42,13 +42,10 @@ class SseParser:
         """The events that these bytes complete, as (name, data). Raises SseOverflow."""
         if self._fresh:
             data = self._skip_bom(data)
-        elif not self._tail and not self._cr and data[:6] == b"data: ":
-            # One chunk, one event of one line: what most upstreams send most of the time.
-            end = data.find(b"\n")
-            if end == len(data) - 2 and data[end + 1 :] == b"\n" and b"\r" not in data:
-                return self._one(data[6:end])
-            if end == len(data) - 3 and data[-4:] == b"\r\n\r\n" and data.count(b"\r") == 2:
-                return self._one(data[6:-4])
+        elif not self._tail and not self._cr:
+            found = _lone(data)
+            if found is not None and len(data) <= self._limit:
+                return [found]
         if self._cr or b"\r" in data:
             data = self._unify(data)
         tail = self._tail
@@ -69,11 +66,6 @@ class SseParser:
         if len(tail) > self._limit:
             self._check_tail([])
         return []
-
-    def _one(self, data: bytes) -> list[Frame]:
-        if len(data) > self._limit:
-            raise SseOverflow([])
-        return [(b"", data)]
 
     def eof(self) -> list[Frame]:
         """The stream ended: the event whose blank line never came, if there is one."""
@@ -127,6 +119,22 @@ class SseParser:
             self._cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return data
+
+
+def _lone(data: bytes) -> Frame | None:
+    """The event of a chunk that holds just one, as upstreams send most of the time; else None."""
+    name = b""
+    if data[:7] == b"event: ":
+        name, _, data = data.partition(b"\n")
+        name = name[7:].rstrip(b"\r")
+    if data[:6] != b"data: ":
+        return None
+    end = data.find(b"\n")
+    if end == len(data) - 2 and data[-1:] == b"\n" and b"\r" not in data:
+        return (name, data[6:end])
+    if end == len(data) - 3 and data[-4:] == b"\r\n\r\n" and data.count(b"\r") == 2:
+        return (name, data[6:-4])
+    return None
 
 
 def _parse_block(block: bytes, out: list[Frame]) -> None:

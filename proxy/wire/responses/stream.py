@@ -66,9 +66,9 @@ class StreamDecoder:
         self._next = 0
         self._started = False
         self._ended = False
-        self._current = (-1, -1)
-        """The part of the last text delta and its number: most deltas go there again."""
-        self._number = -1
+        self._hot: _Slot | None = None
+        """The open part of the last text delta, and its place: most deltas go there again."""
+        self._hot_item = self._hot_content = -1
 
     def feed(self, data: bytes) -> list[ev.Event]:
         """The events that these bytes complete."""
@@ -104,19 +104,20 @@ class StreamDecoder:
                 self._odd(name, data, out)
                 continue
             if type(event) is st.TextDelta:
-                if (event.output_index, event.content_index) == self._current:
-                    if event.delta:
-                        slot = self._open[self._current]
-                        slot.sent += len(event.delta)
-                        out.append(ev.TextDelta(self._number, event.delta))
+                text = event.delta
+                slot = self._hot
+                if (
+                    slot is not None
+                    and event.content_index == self._hot_content
+                    and event.output_index == self._hot_item
+                ):
+                    if text:
+                        slot.sent += len(text)
+                        out.append(ev.TextDelta(slot.index, text))
                     continue
-                self._text(event, event.delta, Text(""), out)
-                self._current = (event.output_index, event.content_index)
-                opened = self._open.get(self._current)
-                if opened is None:
-                    self._current = (-1, -1)
-                else:
-                    self._number = opened.index
+                self._text(event, text, Text(""), out)
+                self._hot_item, self._hot_content = event.output_index, event.content_index
+                self._hot = self._open.get((event.output_index, event.content_index))
                 continue
             try:
                 self._event(event, out)
@@ -213,8 +214,8 @@ class StreamDecoder:
     def _close(self, key: tuple[int, int], out: list[ev.Event]) -> None:
         slot = self._open.pop(key, None)
         self._closed.add(key)
-        if key == self._current:
-            self._current = (-1, -1)
+        if slot is self._hot:
+            self._hot = None
         if slot is not None:
             out.append(ev.PartEnd(slot.index))
 

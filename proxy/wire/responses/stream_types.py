@@ -17,7 +17,7 @@ class _Named(Struct, tag_field="type"):
     content_index: int = 0
 
 
-class _Delta(_Named):
+class _Delta(_Named, gc=False):
     delta: str = ""
 
 
