@@ -36,11 +36,7 @@ UNUSED = (
     "trio/testing",  # its memory streams are for tests
     "zstandard/_cffi.*",  # the second of two backends
     "zstandard/backend_cffi.py",
-    "hypercorn/asyncio",
     "hypercorn/__main__.py",
-    "quart/testing",
-    "werkzeug/debug",  # the browser debugger
-    "werkzeug/_reloader.py",
 )
 """Paths of the tree that nothing in the product reaches; `tests/test_packaging.py` imports the rest."""
 

@@ -183,7 +183,7 @@ def test_every_module_of_the_tree_imports(pyz, root):
         "    if not m.name.endswith('__main__'): importlib.import_module(m.name)\n"
         "import httpx, quart_trio, hypercorn.trio, h2, socksio, brotli, zstandard, tomlkit\n"
         "import httpcore, httpcore._async.http2, httpcore._async.socks_proxy, wsproto\n"
-        "import ruamel.yaml\n"
+        "import yaml\n"
         f"assert all(m.__file__.startswith({str(folder)!r}) for m in [httpx, h2, proxy])\n"
     )
     command = [sys.executable, "-I", "-S", "-c", code]

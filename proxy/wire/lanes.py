@@ -114,11 +114,18 @@ class _Signs(Struct, frozen=True):
     finish: tuple[bytes, ...]
     error: tuple[bytes, ...]
     usage: tuple[bytes, ...] = (b'"usage":{', b'"usage": {')
+    reason: tuple[bytes, ...] = ()
+    """The answer is whole, though the mark of the end is still to come."""
+    mark: bytes = b""
+    """That mark, for an upstream that leaves it out."""
 
 
 _SIGNS: Final[dict[str, _Signs]] = {
     "chat": _Signs(
-        (b"\ndata: [DONE]", b"\ndata:[DONE]"), (b'\ndata: {"error"', b'\ndata:{"error"')
+        (b"\ndata: [DONE]", b"\ndata:[DONE]"),
+        (b'\ndata: {"error"', b'\ndata:{"error"'),
+        reason=(b'"finish_reason":"', b'"finish_reason": "'),
+        mark=b"data: [DONE]\n\n",
     ),
     "responses": _Signs(
         (
@@ -149,7 +156,7 @@ class PassLane(Lane):
     lines are searched for the signs of the end, of an error and of usage.
     """
 
-    __slots__ = ("_context", "_line", "_probe", "_signs", "_wire")
+    __slots__ = ("_context", "_line", "_probe", "_reason", "_signs", "_wire")
 
     def __init__(self, wire: Wire, context: AnswerContext) -> None:
         super().__init__()
@@ -158,6 +165,7 @@ class PassLane(Lane):
         self._signs = _SIGNS[wire.name]
         self._probe = wire.stream_decoder()
         self._line = b"\n"
+        self._reason = False
 
     def feed(self, data: bytes) -> bytes:
         """The bytes themselves."""
@@ -177,6 +185,9 @@ class PassLane(Lane):
         for sign in signs.finish:
             if sign in seen:
                 self.finished = True
+        for sign in signs.reason:
+            if sign in seen:
+                self._reason = True
         for sign in signs.usage:
             if sign in seen:
                 self._read_usage(seen, sign)
@@ -199,6 +210,9 @@ class PassLane(Lane):
 
     def eof(self) -> bytes:
         """Nothing, if the upstream ended as its protocol has it; else an error event."""
+        if self._reason and not self.finished and self.failed is None:
+            self.finished = True
+            return self._gap() + self._signs.mark
         return b"" if self.finished else self.fail(CUT)
 
     def fail(self, error: ErrorInfo) -> bytes:
@@ -206,9 +220,11 @@ class PassLane(Lane):
         if self.finished or self.failed is not None:
             return b""
         self.failed = error
-        gap = b"" if self._line in (b"\n", b"\r\n") else b"\n\n"
         encoder = self._wire.stream_encoder(self._context)
-        return gap + encoder.encode([ev.Failed(error), ev.End()])
+        return self._gap() + encoder.encode([ev.Failed(error), ev.End()])
+
+    def _gap(self) -> bytes:
+        return b"" if self._line in (b"\n", b"\r\n") else b"\n\n"
 
 
 def lane(upstream: Wire, client: Wire, context: AnswerContext) -> Lane:

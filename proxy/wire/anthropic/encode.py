@@ -40,8 +40,8 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     system = _system(request, lost)
     messages = Turns(request, lost, renamed).build()
     if not messages and system:
-        # A request of nothing but instructions: the API wants a message.
-        messages, system = [{"role": "user", "content": system}], []
+        # A request of nothing but instructions: the API wants a message, and they are all there is.
+        messages = [{"role": "user", "content": system}]
     body: Body = {"model": target.model, "max_tokens": _max_tokens(request, target)}
     if system:
         body["system"] = system

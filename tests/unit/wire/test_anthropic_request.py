@@ -313,8 +313,9 @@ def test_neighbours_merge_blanks_vanish_and_the_user_speaks_first():
 
 def test_a_request_of_instructions_only_still_has_a_message():
     body = sent(chat(system=[Text("be terse")]))
-    assert "system" not in body
-    assert body["messages"][0]["content"][0]["text"] == "be terse"
+    assert (
+        body["system"] == body["messages"][0]["content"] == [{"type": "text", "text": "be terse"}]
+    )
 
 
 @pytest.mark.parametrize(
