@@ -93,7 +93,9 @@ def decoded(file: str, data: bytes) -> str:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-        problem = Problem("not-utf-8", "is not UTF-8 text", file, line, column)
+        start = data.rfind(b"\n", 0, error.start) + 1
+        shown = data[start:].partition(b"\n")[0].decode(errors="replace")
+        column = len(data[start : error.start].decode(errors="replace")) + 1
+        problem = Problem("not-utf-8", "is not UTF-8 text", file, line, column, shown)
         raise ConfigError((problem,)) from None
     return text

@@ -108,8 +108,8 @@ def _route_files(
     """The files of the folders, by name within each; without folders, those of the default place."""
     folders = [cwd / name for name in named]
     if not folders:
-        beside = config.parent / "routes.d" if config else None
-        if beside is not None and beside.is_dir():
+        beside = (config.parent if config else cwd) / "routes.d"
+        if beside.is_dir():
             folders = [beside]
         else:
             home = _xdg(environ) / "pointsman" / "routes.d"

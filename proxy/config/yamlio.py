@@ -40,6 +40,9 @@ def parse(file: str, text: str) -> Document:
         value = builder.read()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if error.context_mark and "expected ':'" in str(error.problem):
+            # A colon is missed only where the next line begins; the line without it is the context.
+            mark = error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _failure(builder.source, line, column, error.problem or "is not YAML") from None
     except yaml.YAMLError as error:

@@ -132,6 +132,8 @@ class Server:
             await self._fast(stream, peer)
         except (OSError, StreamBroken, trio.TooSlowError):
             pass
+        except Exception as error:  # noqa: BLE001 - one connection's fault must not end the server
+            _report(error)
         finally:
             self._open -= 1
             if stream is not None:

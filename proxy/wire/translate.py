@@ -51,7 +51,8 @@ def answer(body: bytes, client: str, upstream: str, context: AnswerContext) -> b
     decoded = codec.decode_answer(body)
     if decoded.error is not None:
         raise ProxyError(decoded.error.message, status=decoded.error.status or 502)
-    if client == upstream and body.lstrip()[:1] == b"{":
+    renamed = upstream == "responses" and names.client_names(upstream, context.request)
+    if client == upstream and not renamed and body.lstrip()[:1] == b"{":
         return body
     names.restore_answer(decoded, names.client_names(upstream, context.request))
     return wires.get(client).encode_answer(decoded, context)

@@ -75,7 +75,12 @@ def codex(job):
         'env_key = "POINTSMAN_KEY"\n'
         'wire_api = "responses"\n'
     )
-    command = ["codex", "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
+    command = [
+        "codex",
+        "exec",
+        "--skip-git-repo-check",
+        "--dangerously-bypass-approvals-and-sandbox",
+    ]
     return [*command, PROMPT], {"POINTSMAN_KEY": job.key, "CODEX_HOME": str(folder)}
 
 

@@ -24,9 +24,9 @@ from mock_wires import Reply, wire_of  # noqa: E402  # its folder is put on the 
 
 from proxy.upstream.sample import sample_value  # noqa: E402  # likewise
 
-COMMAND = "echo pointsman-$((6*7))"
+COMMAND = "printf pointsman-%d 42"
 PROOF = "pointsman-42"
-"""What only a shell that ran COMMAND prints."""
+"""What only a shell that ran COMMAND prints. (Gemini CLI refuses command substitution.)"""
 SHELLS = (
     *("bash", "shell", "run_shell_command", "exec_command", "shell_command", "execute_command"),
     *("local_shell", "terminal"),

@@ -276,9 +276,7 @@ class Responses:
         else:
             for piece in pieces(item["arguments"]):
                 yield event("response.function_call_arguments.delta", **at, delta=piece)
-            yield event(
-                "response.function_call_arguments.done", **at, arguments=item["arguments"]
-            )
+            yield event("response.function_call_arguments.done", **at, arguments=item["arguments"])
 
     error = Chat.error
 

@@ -305,8 +305,8 @@ _OF_PART: Final = (
 
 
 def message_id(id: str, context: AnswerContext) -> str:
-    """The upstream's id if it is one of this protocol, else one of our own."""
-    return id if id.startswith("msg_") else f"msg_{context.id}"
+    """The upstream's id, so that an answer can be found there; one of our own where it gave none."""
+    return id or f"msg_{context.id}"
 
 
 def whole_block(part: Part) -> dict[str, object] | Raw | None:

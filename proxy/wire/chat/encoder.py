@@ -233,7 +233,12 @@ class Encoder:
         part = state.parts.get(event.index)
         if isinstance(part, ToolUse):
             extra = call_extra(event.signature, event.origin)
-            call = {"index": state.calls[event.index], "extra_content": extra}
+            # AI SDK clients refuse a fragment without `function`.
+            call = {
+                "index": state.calls[event.index],
+                "function": {"arguments": ""},
+                "extra_content": extra,
+            }
             self._delta(event.choice, b"tool_calls", encode([call]), out)
         elif isinstance(part, Thinking):
             signed = Thinking("", event.signature, event.origin, event.id)

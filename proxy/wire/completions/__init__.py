@@ -83,14 +83,14 @@ def _text(chat: _Chat) -> dict[str, object]:
     choices = []
     for choice in chat.choices:
         said = choice.delta or choice.message or _Delta()
-        choices.append(
-            {
-                "text": said.content or "",
-                "index": choice.index,
-                "logprobs": choice.logprobs,
-                "finish_reason": choice.finish_reason,
-            }
-        )
+        made_choice: dict[str, object] = {
+            "text": said.content or "",
+            "index": choice.index,
+            "finish_reason": choice.finish_reason,
+        }
+        if choice.logprobs != Raw(b"null"):
+            made_choice["logprobs"] = choice.logprobs
+        choices.append(made_choice)
     made: dict[str, object] = {
         "id": chat.id,
         "object": "text_completion",

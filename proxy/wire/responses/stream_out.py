@@ -165,8 +165,7 @@ class StreamEncoder:
     def _start(self, event: ev.Start, out: list[bytes]) -> None:
         self._sequence = 0
         envelope = self._envelope
-        if event.id.startswith("resp_"):
-            envelope.id = event.id
+        envelope.id = event.id or envelope.id
         envelope.model = event.model or envelope.model
         envelope.created = event.created or envelope.created
         envelope.tier = event.service_tier

@@ -239,7 +239,7 @@ INTERLEAVED = [
 @pytest.mark.parametrize("one_by_one", [False, True])
 def test_overlapping_parts_come_one_after_another(one_by_one):
     out = parsed(shown(INTERLEAVED, one_by_one=one_by_one))
-    assert out[0]["message"]["id"] == "msg_abc"
+    assert out[0]["message"]["id"] == "chatcmpl-1"
     opened = None
     seen = []
     for event in out[1:-2]:
