@@ -124,7 +124,7 @@ def _wire_of(path: bytes) -> str:
     """The protocol in whose shape an error on this path is told."""
     if path in _POSTS:
         return _POSTS[path][0]
-    if path.startswith((_GEMINI[:-1], _CODE_ASSIST)):
+    if path.startswith((_GEMINI[:-1], _CODE_ASSIST)) or (b":" in path and path.startswith(_MODELS)):
         return "gemini"
     return "anthropic" if path.startswith(b"/v1/messages") else "chat"
 
@@ -141,8 +141,10 @@ def _ask(request: HttpRequest) -> Ask | None:
     post = _POSTS.get(path)
     if post is not None:
         return Ask(wire=post[0], body=request.body, headers=request.headers, count=post[1])
-    if path.startswith(_GEMINI):
-        return _gemini(request, path[len(_GEMINI) :])
+    for start in (_GEMINI, _MODELS + b"/"):
+        # Newer google-genai releases call v1 where older ones call v1beta.
+        if path.startswith(start):
+            return _gemini(request, path[len(start) :])
     if path.startswith(_CODE_ASSIST):
         if not request.peer.startswith(("127.", "::1", "::ffff:127.")):
             raise ProxyError(

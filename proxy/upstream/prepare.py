@@ -87,15 +87,14 @@ class Work:
         provider = provider_of(credential.provider)
         action = self.action()
         body = self._body(candidate, plan)
-        rules = ()
-        if settings.payload:
-            rules = payload.matching(
-                settings.payload, (candidate.model, plan.model), credential.wire
-            )
-        original = decode(encode(body)) if rules else None
-        provider.shape(body, candidate, action, self._seen)
+        names = (candidate.model, plan.model)
+        rules = payload.matching(settings.payload, names, credential.wire)
         if rules:
+            original = decode(encode(body))
+            provider.shape(body, candidate, action, self._seen)
             body = payload.apply(rules, decode(encode(body)), original)
+        else:
+            provider.shape(body, candidate, action, self._seen)
         headers = provider.headers(candidate, action, self._seen, body)
         timeouts = credential.timeouts
         return Call(
