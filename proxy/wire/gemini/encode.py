@@ -48,6 +48,8 @@ SAFETY: Final = jsonio.raw_of(
 _NO_PARTS: Final = re.compile(rb'"parts"\s*:\s*\[\s*\]')
 _ONE: Final = Raw(b"0")
 _turns = msgspec.json.Decoder(list[dict[str, Raw]])
+_IMAGE_CONFIG: Final = "image_config"
+"""Chat clients spell `imageConfig` so (OpenRouter, Image generation guide)."""
 _STOPS: Final = 5
 """`stopSequences`: up to five (GenerationConfig reference)."""
 _CANDIDATES: Final = 8
@@ -149,7 +151,9 @@ def _note_lost(request: Request, lost: list[Lost]) -> None:
             lost.append(Lost(name, "the Gemini API has no such setting"))
     if request.origin != "gemini":
         lost += [
-            Lost(name, f"a member of the {request.origin} wire only") for name in request.extras
+            Lost(name, f"a member of the {request.origin} wire only")
+            for name in request.extras
+            if name != _IMAGE_CONFIG
         ]
 
 
@@ -442,8 +446,13 @@ def _config(request: Request, target: Target, lost: list[Lost]) -> dict[str, obj
             out["responseMimeType"] = "application/json"
         if wanted.kind == "schema" and wanted.schema is not None:
             out["responseJsonSchema"] = schema.to_json_schema(wanted.schema)
-    if request.modalities and request.modalities != ["text"]:
+    if request.modalities:
         out["responseModalities"] = [word.upper() for word in request.modalities]
+    wanted_image = request.extras.get(_IMAGE_CONFIG)
+    if wanted_image is not None and request.origin == "chat":
+        said = jsonio.decode(wanted_image)
+        if isinstance(said, dict):
+            out["imageConfig"] = {types.camel(name): value for name, value in said.items()}
     return out
 
 

@@ -636,3 +636,18 @@ def test_own_signature_and_skip_value():
     assert signatures.show("abc", "gemini") == "abc"
     assert signatures.read("abc") == ("abc", "gemini", False)
     assert signatures.read(signatures.SKIP) == ("", "", False)
+
+
+def test_image_settings_of_a_chat_client():
+    lost = []
+    request = convo(
+        Message("user", [Text("draw")]),
+        modalities=["image", "text"],
+        extras={"image_config": jsonio.raw_of({"aspect_ratio": "16:9"})},
+    )
+    config = encode(request, lost=lost)["generationConfig"]
+    assert config == {
+        "responseModalities": ["IMAGE", "TEXT"],
+        "imageConfig": {"aspectRatio": "16:9"},
+    }
+    assert lost == []
