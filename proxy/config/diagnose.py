@@ -24,10 +24,11 @@ _WIDTH: Final = 100
 _MOST: Final = 100
 """Problems kept per load: a broken file may be wrong on every line."""
 _SECRET_PAIR: Final = re.compile(
-    r"""(?i)((?:[\w-]*(?:key|token|secret|password|cookie|dsn)s?|authorization)["']?\s*[:=]\s*)"""
+    r"""(?i)((?:[\w-]*(?:key|token|secret|password|dsn)s?|authorization|cookie)["']?\s*[:=]\s*)"""
     r"""("[^"]*"|'[^']*'|\[[^\]]*\]?|[^\s,}\]#]+(?:[ ][^\s,}\]#]+)*)"""
 )
 _SECRET_WORD: Final = re.compile(r"\b(?:sk-|AIza|ya29\.|gh[opu]_|xai-|eyJ)[\w.\-]{4,}")
+_QUOTED: Final = re.compile(r'"(?!env:|file:)[^"]*"?')
 _REFERENCE: Final = re.compile(r"""^["'\[\s]*(?:env|file):""")
 
 
@@ -116,7 +117,9 @@ class Report:
         """Raises ConfigError if there are problems."""
         if not self.problems:
             return
-        problems = tuple(self.problems)
+        files = list(dict.fromkeys(problem.file for problem in self.problems))
+        order = {file: index for index, file in enumerate(files)}
+        problems = tuple(sorted(self.problems, key=lambda p: (order[p.file], p.line, p.column)))
         if self.left_out:
             last = Problem("too-many", f"{self.left_out} more problems are not shown", "pointsman")
             problems = (*problems, last)
@@ -185,10 +188,16 @@ def _masked(line: str) -> str:
         value = match[2]
         if _REFERENCE.match(value):
             return match[0]
+        if value.startswith("[") and '"' in value:
+            return match[1] + _QUOTED.sub(_starred, value)
         return match[1] + re.sub(r"[^\s\"'\[\],]", "*", value)
 
     masked = _SECRET_PAIR.sub(pair, line)
     return _SECRET_WORD.sub(lambda match: "*" * len(match[0]), masked)
+
+
+def _starred(match: re.Match[str]) -> str:
+    return re.sub(r"[^\s\"]", "*", match[0])
 
 
 def _window(line: str, column: int) -> tuple[str, int]:

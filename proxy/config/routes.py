@@ -265,7 +265,7 @@ class Routes:
         if not to and "to" not in document.value.get("models", {}).get(name, {}):
             message = f"model {quoted(name)} needs 'to', a list of upstreams"
             self._report.error("missing-key", message, document, path, key=True)
-        elif not to:
+        elif not to and "to" in entry:
             message = "'to' names no upstream"
             self._report.error("bad-value", message, document, (*path, "to"))
         if "hedge" in entry:

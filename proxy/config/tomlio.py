@@ -69,6 +69,8 @@ def _failure(file: str, text: str, message: str) -> ConfigError:
         line = text.count("\n") + 1
         column = len(text) - (text.rfind("\n") + 1) + 1
     hint = _HINT if reason.startswith(("Invalid value", "Expected '=' after")) else ""
+    if reason.startswith("Cannot "):
+        hint = "it is defined a second time here"
     reason = f"is not TOML: {reason[:1].lower()}{reason[1:]}"
     return ConfigError((at(Text(file, text), line, column, "bad-toml", reason, hint=hint),))
 
