@@ -64,7 +64,7 @@ PROVIDERS: Final[dict[str, tuple[Provider, WireName, str]]] = {
     "codex": ("codex", "responses", "https://api.openai.com/v1"),
     "gemini": ("gemini", "gemini", "https://generativelanguage.googleapis.com"),
     "vertex": ("vertex", "gemini", "https://aiplatform.googleapis.com"),
-    "demo": ("demo", "chat", ""),
+    "demo": ("demo", "chat", "demo:"),
 }
 """Provider, its wire, and the base URL it has when none is given."""
 
