@@ -53,6 +53,7 @@ class Turns:
         self._renamed = renamed
         self._ids: set[str] = set()
         self._results, self._orphans = _pair(request.messages)
+        self._order = _order(request.messages)
         self._turns: list[Turn] = []
         self._open: list[tuple[str, ToolResult | None]] = []
         """Calls of the assistant turn that is being written, with their results."""
@@ -131,7 +132,9 @@ class Turns:
     def _answer_calls(self) -> None:
         if not self._open:
             return
-        calls, self._open = self._open, []
+        # In the client's order; calls without a result come first.
+        calls = sorted(self._open, key=lambda call: self._order.get(id(call[1]), -1))
+        self._open = []
         blocks = [self._result(call_id, result) for call_id, result in calls]
         self._turns.append(("user", blocks))
 
@@ -195,6 +198,12 @@ def _pair(messages: list[Message]) -> tuple[dict[int, ToolResult], set[int]]:
             if isinstance(part, ToolUse) and waiting.get(part.id):
                 found[id(part)] = waiting[part.id].pop(0)
     return found, {id(part) for rest in waiting.values() for part in rest}
+
+
+def _order(messages: list[Message]) -> dict[int, int]:
+    """Python id of a tool result -> its place among the results."""
+    results = (p for m in messages for p in m.parts if isinstance(p, ToolResult))
+    return {id(part): place for place, part in enumerate(results)}
 
 
 def _result_parts(part: ToolResult) -> list[Part]:

@@ -275,8 +275,18 @@ def test_results_stand_right_after_their_calls():
     )
     messages = sent(request)["messages"]
     assert [m["role"] for m in messages] == ["user", "assistant", "user", "assistant", "user"]
-    assert [b["tool_use_id"] for b in messages[2]["content"]] == ["a", "b"]
+    assert [b["tool_use_id"] for b in messages[2]["content"]] == ["b", "a"]
     assert messages[4]["content"] == [{"type": "text", "text": "and"}]
+
+
+def test_results_of_one_turn_keep_the_clients_order():
+    request = chat(
+        user("q"),
+        assistant(ToolUse("a", "f", "{}"), ToolUse("b", "g", "{}")),
+        user(ToolResult("b", [Text("B")]), ToolResult("a", [Text("A")])),
+    )
+    content = sent(request)["messages"][2]["content"]
+    assert [b["tool_use_id"] for b in content] == ["b", "a"]
 
 
 def test_a_call_without_result_gets_one_and_an_orphan_result_becomes_text():
