@@ -64,7 +64,8 @@ class Document:
             found = marks.keys.get(part) if key else marks.values.get(part)
             found = found or marks.keys.get(part) or marks.values.get(part)
             if found is not None:
-                return found
+                # libyaml puts what is missing on the line after the last one.
+                return min(found[0], self.text.count("\n") + 1), found[1]
         return (1, 1)
 
     def written(self, path: Path) -> str | None:
