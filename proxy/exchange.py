@@ -29,7 +29,7 @@ from proxy.upstream.base import refusal
 from proxy.upstream.prepare import Ask, Work
 from proxy.wire import names
 from proxy.wire.base import AnswerContext
-from proxy.wire.lanes import Lane, lane
+from proxy.wire.lanes import GARBLED, Lane, lane
 
 if TYPE_CHECKING:
     from proxy.clock import Clock
@@ -209,7 +209,10 @@ async def relay_whole(
         await out.whole(200, JSON, body)
         live.log.served(work, candidate, None, None)
         return
-    answer = upstream.decode_answer(body)
+    try:
+        answer = upstream.decode_answer(body)
+    except UnicodeDecodeError:
+        raise _inside(GARBLED) from None
     if answer.error is not None:
         raise _inside(answer.error)
     names.restore_answer(answer, names.client_names(upstream.name, work.decoded))
@@ -234,7 +237,10 @@ async def refused(reply: Reply, candidate: Candidate, live: Live) -> ProxyError:
     """What an upstream's error answer says."""
     body = await reply.read(_ERROR_LIMIT)
     wire = candidate.credential.wire
-    info = wires.get(wire).decode_error(reply.status, body)
+    try:
+        info = wires.get(wire).decode_error(reply.status, body)
+    except UnicodeDecodeError:
+        info = ErrorInfo(f"status {reply.status}")
     return refusal(reply.status, reply.headers, info, body, wire, live.clock.now())
 
 

@@ -41,6 +41,9 @@ class Work:
         self.client = wires.get(ask.wire)
         try:
             self.top = top_level(ask.body)
+            ask.body.decode()
+        except UnicodeDecodeError:
+            raise bad_request("the body is not UTF-8") from None
         except DecodeError as error:
             raise bad_request(f"the body is not a JSON object: {error}") from None
         if ask.wire == "chat" and "messages" not in self.top and "input" in self.top:

@@ -7,6 +7,7 @@ attributes: `useful` (output began: the commit point), `failed` (the upstream to
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from msgspec import Struct
@@ -21,6 +22,11 @@ _FRAMES: Final = (Refusal, Text, Thinking)
 _DELTAS: Final = (ev.TextDelta, ev.ThinkingDelta, ev.ArgumentsDelta)
 CUT: Final = ErrorInfo(
     "the upstream closed the stream before its end", type="upstream_cut", status=502
+)
+
+
+GARBLED: Final = ErrorInfo(
+    "the upstream sent a stream that cannot be read", type="upstream_garbled", status=502
 )
 
 
@@ -67,36 +73,60 @@ class Lane:
                 self.finished = self.failed is None
 
 
+def _garbled(started: bool) -> list[ev.Event]:
+    start: list[ev.Event] = [] if started else [ev.Start()]
+    return [*start, ev.Failed(GARBLED), ev.End()]
+
+
 class HubLane(Lane):
     """upstream wire -> events -> client wire."""
 
-    __slots__ = ("_decoder", "_encoder", "_names")
+    __slots__ = ("_client", "_context", "_decoder", "_encoder", "_names")
 
     def __init__(self, upstream: Wire, client: Wire, context: AnswerContext) -> None:
         super().__init__()
         self._decoder = upstream.stream_decoder()
         self._encoder = client.stream_encoder(context)
+        self._client = client
+        self._context = context
         self._names = names.client_names(upstream.name, context.request)
 
     def feed(self, data: bytes) -> bytes:
         """Decodes and encodes all events that the bytes complete."""
-        events = self._decoder.feed(data)
+        if self.failed is not None:
+            return b""
+        try:
+            events = self._decoder.feed(data)
+        except UnicodeDecodeError:
+            # msgspec finds broken text inside a `Raw` only when that is read.
+            events = _garbled(self.started)
         if not events:
             return b""
         if not (self.useful and len(events) == 1 and type(events[0]) is ev.TextDelta):
             self.note(events)
             if self._names:
                 names.restore_events(events, self._names)
-        return self._encoder.encode(events)
+        return self._encode(events)
+
+    def _encode(self, events: list[ev.Event]) -> bytes:
+        try:
+            return self._encoder.encode(events)
+        except (LookupError, AttributeError, UnicodeDecodeError):
+            # Deltas of parts that were never opened: an upstream that does not keep its protocol.
+            self.failed = GARBLED
+            return self._client.stream_encoder(self._context).encode([ev.Failed(GARBLED), ev.End()])
 
     def eof(self) -> bytes:
         """Closes what is open; an upstream that stopped short gives an error event."""
         if self.finished or self.failed is not None:
             return b""
-        events = self._decoder.eof()
+        try:
+            events = self._decoder.eof()
+        except UnicodeDecodeError:
+            events = _garbled(self.started)
         self.note(events)
         names.restore_events(events, self._names)
-        return self._encoder.encode(events)
+        return self._encode(events)
 
     def fail(self, error: ErrorInfo) -> bytes:
         """As `Lane.fail`."""
@@ -170,7 +200,10 @@ class PassLane(Lane):
     def feed(self, data: bytes) -> bytes:
         """The bytes themselves."""
         if not self.useful and self.failed is None:
-            self.note(self._probe.feed(data))
+            try:
+                self.note(self._probe.feed(data))
+            except UnicodeDecodeError:
+                self.failed = GARBLED
         seen = self._line + data
         cut = seen.rfind(b"\n")
         if cut > 0:
@@ -204,9 +237,10 @@ class PassLane(Lane):
         end = seen.find(b"\n", at)
         if end < 0:
             return
-        for event in self._wire.stream_decoder().feed(seen[start:end] + b"\n\n"):
-            if isinstance(event, ev.UsageSeen):
-                self.usage = merge_usage(self.usage, event.usage)
+        with suppress(UnicodeDecodeError):
+            for event in self._wire.stream_decoder().feed(seen[start:end] + b"\n\n"):
+                if isinstance(event, ev.UsageSeen):
+                    self.usage = merge_usage(self.usage, event.usage)
 
     def eof(self) -> bytes:
         """Nothing, if the upstream ended as its protocol has it; else an error event."""

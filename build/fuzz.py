@@ -1,0 +1,204 @@
+"""Feeds broken bytes to every parser for a while: `python3 build/fuzz.py [SECONDS]` (600).
+
+Seeds are mutated by bit flips, cuts, splices and repeats, from a seed that is printed. A crash prints its
+input and ends with status 1; a single input that takes over 2 s, or memory over 1 GiB, counts as one.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+import environment
+
+SLOWEST = 2.0
+MEMORY = 1 << 30
+
+
+def main() -> None:
+    if os.environ.get("POINTSMAN_FUZZ") != "1":
+        python = environment.make("test")
+        inside = {**os.environ, "POINTSMAN_FUZZ": "1", "PYTHONPATH": str(environment.ROOT)}
+        command = [str(python), __file__, *sys.argv[1:]]
+        sys.exit(subprocess.run(command, env=inside, check=False).returncode)
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 600.0
+    seed = int(os.environ.get("POINTSMAN_FUZZ_SEED", time.time_ns() % 10**9))
+    print(f"seed {seed}, {seconds:.0f} s", flush=True)
+    sys.exit(run(seconds, random.Random(seed)))
+
+
+def run(seconds: float, chance: random.Random) -> int:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    chosen = targets()
+    counts = dict.fromkeys(chosen, 0)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for name, (feed, seeds) in chosen.items():
+            data = mutate(chance.choice(seeds), chance)
+            start = time.monotonic()
+            try:
+                feed(data)
+            except BaseException as error:
+                print(f"{name}: {type(error).__name__}: {error}\ninput: {data!r}")
+                traceback.print_exception(error)
+                return 1
+            if time.monotonic() - start > SLOWEST:
+                print(f"{name}: took over {SLOWEST} s\ninput: {data!r}")
+                return 1
+            counts[name] += 1
+    for name, count in counts.items():
+        print(f"{name}: {count} inputs")
+    return 0
+
+
+def mutate(data: bytes, chance: random.Random) -> bytes:
+    out = bytearray(data)
+    for _ in range(chance.choice((0, 1, 1, 2, 4, 8))):
+        at = chance.randrange(len(out) + 1)
+        match chance.randrange(5):
+            case 0:
+                out[at:at] = bytes([chance.randrange(256)])
+            case 1:
+                del out[at : at + chance.randrange(1, 16)]
+            case 2:
+                out[at : at + 1] = chance.choice(
+                    (b'"', b"{", b"}", b"[", b"null", b"\r\n", b"0", b"-1")
+                )
+            case 3:
+                out[at:at] = out[at : at + 32] * chance.randrange(1, 4)
+            case _:
+                del out[at:]
+    return bytes(out)
+
+
+def targets() -> dict:
+    from proxy import wire as wires
+    from proxy.config.diagnose import ConfigError
+    from proxy.errors import ProxyError
+    from proxy.http1.limits import BadRequest, BadResponse
+    from proxy.http1.request import RequestParser
+    from proxy.http1.response import ResponseParser
+    from proxy.routing.load import load
+    from proxy.upstream.prepare import Ask, Work
+    from proxy.wire.base import AnswerContext
+    from proxy.wire.lanes import lane
+    from proxy.wire.sse import SseOverflow, SseParser
+
+    def request(data: bytes) -> None:
+        parser = RequestParser(1 << 20)
+        try:
+            parser.feed(data)
+            if parser.peek() is not None:
+                parser.head()
+                parser.body()
+        except BadRequest:
+            return
+
+    def response(data: bytes) -> None:
+        parser = ResponseParser()
+        parser.begin(b"POST")
+        try:
+            parser.feed(data)
+            parser.take()
+        except BadResponse:
+            return
+
+    def sse(data: bytes) -> None:
+        parser = SseParser()
+        try:
+            parser.feed(data)
+            parser.eof()
+        except SseOverflow:
+            return
+
+    def decoder(name: str):
+        wire = wires.get(name)
+
+        other = wires.get("anthropic" if name == "chat" else "chat")
+        context = AnswerContext(request=None, model="m", stream=True, now=0, id="0" * 24)
+
+        def feed(data: bytes) -> None:
+            for client in (wire, other):
+                one = lane(wire, client, context)
+                one.feed(data)
+                one.eof()
+            with suppress(UnicodeDecodeError):  # the exchange tells these as its own error
+                wire.decode_error(500, data)
+            with suppress(ProxyError):
+                _ = Work(Ask(name, data, [], model="m")).request
+            with suppress(ProxyError, UnicodeDecodeError):
+                wire.decode_answer(data)
+
+        return feed
+
+    folder = Path(environment.CACHE, "fuzz")
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def loader(suffix: str, config: bool):
+        path = folder / f"input.{suffix}"
+
+        def feed(data: bytes) -> None:
+            path.write_bytes(data)
+            try:
+                load(str(path) if config else None, [] if config else [str(path)], {}, str(folder))
+            except ConfigError:
+                return
+
+        return feed
+
+    head = b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
+    chunks = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    found: dict = {
+        "request": (
+            request,
+            [head, head.replace(b"content-length: 2", b"transfer-encoding: chunked")],
+        ),
+        "response": (response, [chunks, b"HTTP/1.1 204 No Content\r\n\r\n"]),
+        "sse": (sse, [b"event: a\r\ndata: {}\r\n\r\n", b": x\ndata: 1\ndata: 2\n\n"]),
+    }
+    for name, seeds in SEEDS.items():
+        found[f"wire {name}"] = (decoder(name), seeds)
+    routes = [path.read_bytes() for path in sorted((environment.ROOT / "routes.d").glob("*.toml"))]
+    found["routes toml"] = (loader("toml", config=False), routes)
+    yaml = b"port: 1\nhost: 127.0.0.1\nclaude-api-key:\n  - api-key: a\n    models: [{name: b, alias: c}]\n"
+    found["config yaml"] = (loader("yaml", config=True), [yaml])
+    return found
+
+
+SEEDS = {
+    "chat": [
+        b'{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"x"}]}],"tools":[]}',
+        b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a",'
+        b'"function":{"name":"f","arguments":"{}"}}]},"finish_reason":null}],"usage":null}\n\n',
+        b'{"id":"a","choices":[{"message":{"role":"assistant","content":"x"},"finish_reason":"stop"}]}',
+    ],
+    "responses": [
+        b'{"model":"m","input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"x"}]}]}',
+        b'data: {"type":"response.output_item.added","output_index":0,"item":{"type":"message","id":"a"}}\n\n'
+        b'data: {"type":"response.output_text.delta","output_index":0,"delta":"x"}\n\n',
+        b'{"id":"r","output":[{"type":"function_call","name":"f","call_id":"c","arguments":"{}"}]}',
+    ],
+    "anthropic": [
+        b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":[{"type":"text","text":"x"}]}]}',
+        b'data: {"type":"message_start","message":{"id":"a","usage":{"input_tokens":1}}}\n\n'
+        b'data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}\n\n'
+        b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"x"}}\n\n',
+        b'{"id":"a","type":"message","content":[{"type":"tool_use","id":"t","name":"f","input":{}}]}',
+    ],
+    "gemini": [
+        b'{"contents":[{"role":"user","parts":[{"text":"x"}]}],"generationConfig":{"thinkingConfig":{}}}',
+        b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{}}}]},"finishReason":"STOP"}]}\n\n',
+        b'[{"candidates":[{"content":{"parts":[{"text":"x"}]}}],"usageMetadata":{"promptTokenCount":1}}]',
+    ],
+}
+
+if __name__ == "__main__":
+    main()
