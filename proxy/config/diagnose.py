@@ -173,7 +173,12 @@ def closest(word: str, known: Iterable[str]) -> str:
     if len(word) > _WIDTH:
         return ""
     by_fold = {name.casefold(): name for name in known}
-    found = difflib.get_close_matches(word.casefold(), by_fold, n=1, cutoff=0.6)
+    folded = word.casefold()
+    longer = [name for name in by_fold if name.startswith(folded)] if len(folded) > 3 else []
+    # A cut name (`claude-sonnet-4-5`) means what it begins; letters alone would find a sibling.
+    found = sorted(longer, key=len)[:1] or difflib.get_close_matches(
+        folded, by_fold, n=1, cutoff=0.6
+    )
     return by_fold[found[0]] if found else ""
 
 
