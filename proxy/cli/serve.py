@@ -50,11 +50,23 @@ def run(arguments: list[str]) -> int:
 
     try:
         return serve(loaded, ready=ready)
-    except OSError as error:
+    except (OSError, ExceptionGroup) as failure:
+        error = _system_error(failure)
+        if error is None:
+            raise
         where = f"{settings.host or 'all interfaces'}, port {settings.port}"
         reason = error.strerror or str(error)
+        reason = f"{reason}: {error.filename}" if error.filename else reason
         sys.stderr.write(f"pointsman: cannot listen on {where}: {reason}\n")
         return FAILED
+
+
+def _system_error(failure: OSError | ExceptionGroup[Exception]) -> OSError | None:
+    """The one refusal of the system that ended the server, out of its nurseries' groups."""
+    error: Exception = failure
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, OSError) else None
 
 
 def override(settings: Settings, options: argparse.Namespace) -> Settings:

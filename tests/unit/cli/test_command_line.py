@@ -171,9 +171,14 @@ def test_a_first_start_says_how_to_use_it(monkeypatch, capsys):
         assert part in said
 
 
-def test_a_port_in_use_is_told(monkeypatch, capsys):
+@pytest.mark.parametrize("nurseries", [0, 2])
+def test_a_port_in_use_is_told(nurseries, monkeypatch, capsys):
+    error = OSError(98, "Address already in use")
+    for _ in range(nurseries):
+        error = ExceptionGroup("nursery", [error])
+
     def run(_loaded, *, ready):
-        raise OSError(98, "Address already in use")
+        raise error
 
     fake = type(sys)("proxy.app")
     fake.run = run
@@ -186,3 +191,14 @@ def test_a_port_in_use_is_told(monkeypatch, capsys):
 
 def test_welcome_without_models():
     assert '"model":"demo"' in welcome.text("http://h", "k", ())
+
+
+def test_other_failures_are_not_swallowed(monkeypatch):
+    def run(_loaded, *, ready):
+        raise ExceptionGroup("two", [OSError(98, "x"), ValueError("a bug")])
+
+    fake = type(sys)("proxy.app")
+    fake.run = run
+    monkeypatch.setitem(sys.modules, "proxy.app", fake)
+    with pytest.raises(ExceptionGroup, match="two"):
+        __main__.main([])
