@@ -37,7 +37,8 @@ def make(lock: str) -> Path:
             "Python's venv module does not work here; Debian and Ubuntu have it in python3-venv."
         )
     pip = [str(python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    run([*pip, "install", "--require-hashes", "-r", str(requirements)])
+    # The lock is complete; older pips would look up the newest version of an extra once more.
+    run([*pip, "install", "--no-deps", "--require-hashes", "-r", str(requirements)])
     mark.write_text(wanted)
     return python
 
