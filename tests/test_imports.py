@@ -16,7 +16,21 @@ PRODUCT = ROOT / "proxy"
 BASE = {"errors", "jsonio", "secret", "clock"}
 """Standard library and msgspec only; everything may import these."""
 ALLOWED = {
-    "app": {"surface", "exchange", "routing", "config", "accounts", "net", "telemetry", "upstream"},
+    "app": {
+        "surface",
+        "exchange",
+        "sources",
+        "routing",
+        "config",
+        "accounts",
+        "auth",
+        "net",
+        "telemetry",
+        "store",
+        "upstream",
+    },
+    "sources": {"routing", "config"},
+    "auth": {"store", "net", "upstream", "config"},
     "surface": {
         "exchange",
         "wire",
@@ -30,18 +44,20 @@ ALLOWED = {
     },
     "exchange": {"routing", "accounts", "wire", "upstream", "telemetry", "config", "convo", "net"},
     "upstream": {"wire", "net", "config", "convo", "routing"},
-    "accounts": {"net", "config"},
+    "accounts": {"net", "config", "store"},
     "routing": {"config", "convo"},
     "config": {"convo"},
     "wire": {"convo"},
     "convo": set(),
     "net": {"http1"},
     "telemetry": set(),
+    "store": set(),
     "http1": set(),
 }
 """Area -> areas it may import besides its own and BASE. `cli` and `__main__` may import everything."""
 MODULES_ONLY = {
     ("accounts", "config"): {"proxy.config.model"},
+    ("auth", "config"): {"proxy.config.model"},
     ("upstream", "config"): {"proxy.config.model"},
     ("exchange", "config"): {"proxy.config.model"},
     ("routing", "config"): {
@@ -69,13 +85,14 @@ TYPES_ONLY = {
 }
 """Edges for annotations only, under `if TYPE_CHECKING`: area -> module."""
 PLACES = {
-    "trio": {"app", "surface", "exchange", "upstream", "net", "cli"},
+    "trio": {"app", "surface", "exchange", "sources", "upstream", "auth", "net", "store", "cli"},
     "httpx": {"net"},
     "httpcore": {"net"},
     "hypercorn": {"surface/asgi.py"},
     "quart_trio": {"surface/asgi.py"},
     "httptools": {"http1"},
     "argparse": {"cli"},
+    "ruamel": {"config"},
     "tomlkit": {"config"},
     "yaml": {"config"},
     "json": set(),

@@ -15,8 +15,12 @@ from proxy.secret import Secret
 
 Provider: TypeAlias = Literal["openai-compat", "claude", "codex", "gemini", "vertex", "demo"]
 WireName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini"]
-Policy: TypeAlias = Literal["failover", "balance"]
-Strategy: TypeAlias = Literal["round-robin", "fill-first"]
+Policy: TypeAlias = Literal["failover", "balance", "race", "hedge"]
+Strategy: TypeAlias = Literal[
+    "round-robin", "fill-first", "weighted", "most-remaining", "soonest-reset"
+]
+Sticky: TypeAlias = Literal["none", "session", "key"]
+OnBreak: TypeAlias = Literal["error", "resume"]
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -57,6 +61,12 @@ class Credential(Struct, frozen=True, kw_only=True):
     timeouts: Timeouts = Timeouts()
     in_flight: int = 0
     """Most requests at a time; 0 = no limit."""
+    queue: int = 0
+    """Most requests that wait for a place when all are taken; 0 = none wait."""
+    queue_wait: float = 60.0
+    """Seconds that a request may wait for a place."""
+    account: str = ""
+    """Name of the account file that holds the token; empty = `key` is all that is needed."""
 
 
 class Candidate(Struct, frozen=True, kw_only=True):
@@ -74,8 +84,21 @@ class Target(Struct, frozen=True, kw_only=True):
     candidates: tuple[Candidate, ...]
 
 
+class Hedge(Struct, frozen=True, kw_only=True):
+    """When a second target is started beside a silent first one.
+
+    `after`: seconds without a useful event; `max`: most extra starts per request; `budget`: most extra
+    starts as a share of all requests of the route.
+    """
+
+    after: float = 2.0
+    max: int = 1
+    budget: float = 0.05
+
+
 class Plan(Struct, frozen=True, kw_only=True):
-    """Where a request goes. `balance` rotates the targets per request, `failover` keeps the order."""
+    """Where a request goes: `failover` keeps the targets' order, `balance` spreads requests over them by
+    weight, `race` starts all, `hedge` starts the next one beside a silent one."""
 
     asked: str
     """The name as the client spelled it."""
@@ -86,6 +109,13 @@ class Plan(Struct, frozen=True, kw_only=True):
     strategy: Strategy = "round-robin"
     reasoning: Reasoning | None = None
     """From the thinking suffix `model(high)`, `model(8192)`."""
+    hedge: Hedge = Hedge()
+    on_break: OnBreak = "error"
+    sticky: Sticky = "session"
+    place: str = ""
+    """Where the route is written, `file:line:col`; empty for models that accounts bring."""
+    steps: tuple[str, ...] = ()
+    """How the name led here (rule, alias, prefix), each with its place; for `explain`."""
 
 
 class ListedModel(Struct, frozen=True, kw_only=True):
@@ -119,6 +149,20 @@ class PayloadRule(Struct, frozen=True, kw_only=True):
     params: tuple[tuple[str, object], ...]
 
 
+class ClientKey(Struct, frozen=True, kw_only=True):
+    """A key that clients present. `models`: globs of names it may ask for, empty = all.
+
+    `in_flight`: most requests at a time; `requests` per `window` seconds; 0 = no limit.
+    """
+
+    name: str
+    key: Secret
+    models: tuple[str, ...] = ()
+    in_flight: int = 0
+    requests: int = 0
+    window: float = 60.0
+
+
 class Tls(Struct, frozen=True):
     """Server certificate and key files (PEM)."""
 
@@ -136,6 +180,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     port: int = 8317
     tls: Tls | None = None
     api_keys: tuple[Secret, ...] = ()
+    keys: tuple[ClientKey, ...] = ()
+    """Named client keys of routes.d, besides `api_keys`."""
     auth_dir: str = ""
     proxy_url: str = ""
     debug: bool = False
