@@ -16,3 +16,9 @@ class Clock:
     def unique(self) -> str:
         """24 hex digits that no other answer has."""
         return os.urandom(12).hex()
+
+
+def minute_of_day(seconds: float | None = None) -> int:
+    """Minutes since midnight, local time (`TZ`, else the machine's); of now where no time is given."""
+    local = time.localtime(seconds)
+    return local.tm_hour * 60 + local.tm_min

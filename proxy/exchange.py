@@ -65,7 +65,7 @@ async def run(ask: Ask, out: Responder, live: Live) -> None:
     """Answers one model request, whatever happens. Cancelled when the client is gone."""
     try:
         work = Work(ask)
-        plan = live.table.resolve(work.model)
+        plan = live.table.resolve(work.model, work.facts)
         await serve(work, plan, out, live)
     except ProxyError as error:
         live.log.refused(ask, error)

@@ -61,6 +61,7 @@ MODULES_ONLY = {
     ("upstream", "config"): {"proxy.config.model"},
     ("exchange", "config"): {"proxy.config.model"},
     ("routing", "config"): {
+        "proxy.config.routes_shape",
         "proxy.config",
         "proxy.config.declared",
         "proxy.config.diagnose",
@@ -73,7 +74,12 @@ MODULES_ONLY = {
     ("exchange", "net"): {"proxy.net.api", "proxy.net.pump"},
     ("surface", "net"): {"proxy.net.api", "proxy.net.sock", "proxy.net.sweep"},
     ("surface", "upstream"): {"proxy.upstream.prepare"},  # `Ask`, what a surface hands on
-    ("upstream", "routing"): {"proxy.routing.payload"},  # pure edits of a body
+    ("upstream", "routing"): {  # pure edits of a body; what rules ask of a request
+        "proxy.routing.facts",
+        "proxy.routing.match",
+        "proxy.routing.payload",
+        "proxy.routing.rules",
+    },
     ("upstream", "net"): {"proxy.net.api"},
 }
 """Edges that hold for some modules of the lower area only."""

@@ -36,7 +36,7 @@ def run(arguments: list[str]) -> int:
         return USAGE
     loaded = read(found)
     settings = override(loaded.settings, found)
-    made = not loaded.config and not settings.api_keys
+    made = not (loaded.config or settings.api_keys or settings.keys)
     if made:
         settings = replace(settings, api_keys=(Secret(first_key(os.environ)),))
     refuse_open(settings)

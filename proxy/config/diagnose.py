@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Path: TypeAlias = tuple[str | int, ...]
 
+CLEAR: Final = "clear-secret"
 _WIDTH: Final = 100
 """Longest part of a source line that is shown, in characters."""
 _MOST: Final = 100
@@ -28,7 +29,10 @@ _SECRET_PAIR: Final = re.compile(
     r"""("[^"]*"|'[^']*'|\[[^\]]*\]?|[^\s,}\]#]+(?:[ ][^\s,}\]#]+)*)"""
 )
 _SECRET_WORD: Final = re.compile(r"\b(?:sk-|AIza|ya29\.|gh[opu]_|xai-|eyJ)[\w.\-]{4,}")
-_QUOTED: Final = re.compile(r'"(?!env:|file:)[^"]*"?')
+_ITEM: Final = re.compile(
+    r"""([\w-]+(?=\s*=\s)|[\w-]+(?=:\s))|"[^"]*"?|'[^']*'?|[^\s,\[\]{}"'=]+"""
+)
+"""A name before its value, else one item of a list."""
 _REFERENCE: Final = re.compile(r"""^["'\[\s]*(?:env|file):""")
 
 
@@ -57,16 +61,29 @@ class Problem(Struct, frozen=True):
     def render(self) -> str:
         """`file:line:col: message`, the line with a caret, the hint; no trailing newline."""
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        lines = [f"{where}: {self.message} [{self.code}]"]
-        if self.line and self.source:
-            shown, caret = _window(_masked(self.source), self.column)
-            number = str(self.line)
-            lines += [f"  {number} | {shown}", f"  {' ' * len(number)} | {' ' * caret}^"]
-        if self.also:
-            lines.append(f"  also here: {self.also}")
-        if self.hint:
-            lines.append(f"  hint: {self.hint}")
-        return "\n".join(lines)
+        return "\n".join([f"{where}: {self.message} [{self.code}]", *_below(self)])
+
+
+def render(warning: Warning_) -> str:
+    """`file:line:col: warning: message`; with line, caret and hint where it has a code."""
+    first = f"{warning.file}:{warning.line}:{warning.column}: warning: {warning.message}"
+    if not warning.code:
+        return first
+    return "\n".join([f"{first} [{warning.code}]", *_below(warning)])
+
+
+def _below(said: Problem | Warning_) -> list[str]:
+    """The lines below a message."""
+    lines: list[str] = []
+    if said.line and said.source:
+        shown, caret = _window(_masked(said.source), said.column)
+        number = str(said.line)
+        lines += [f"  {number} | {shown}", f"  {' ' * len(number)} | {' ' * caret}^"]
+    if said.also:
+        lines.append(f"  also here: {said.also}")
+    if said.hint:
+        lines.append(f"  hint: {said.hint}")
+    return lines
 
 
 class ConfigError(Exception):
@@ -107,11 +124,21 @@ class Report:
         else:
             self.problems.append(problem)
 
-    def warn(self, message: str, source: Source, path: Path = (), *, key: bool = False) -> None:
+    def warn(
+        self,
+        message: str,
+        source: Source,
+        path: Path = (),
+        *,
+        key: bool = False,
+        code: str = "",
+        hint: str = "",
+        also: str = "",
+    ) -> None:
         """Something that is no error."""
         if len(self.warnings) < _MOST:
-            line, column = source.position(path, key=key)
-            self.warnings.append(Warning_(source.file, line, column, message))
+            found = finding(code, message, source, path, key=key, hint=hint, also=also)
+            self.warnings.append(found)
 
     def check(self) -> None:
         """Raises ConfigError if there are problems."""
@@ -124,6 +151,22 @@ class Report:
             last = Problem("too-many", f"{self.left_out} more problems are not shown", "pointsman")
             problems = (*problems, last)
         raise ConfigError(problems)
+
+
+def finding(
+    code: str,
+    message: str,
+    source: Source,
+    path: Path,
+    *,
+    key: bool = False,
+    hint: str = "",
+    also: str = "",
+) -> Warning_:
+    """A warning at a value of a document (`key`: at its key). Keys in clear never show their line."""
+    line, column = source.position(path, key=key)
+    shown = line_of(source.text, line) if code not in ("", CLEAR) else ""
+    return Warning_(source.file, line, column, message, code, shown, hint, also)
 
 
 def at(
@@ -191,10 +234,10 @@ def quoted(value: str) -> str:
 def _masked(line: str) -> str:
     def pair(match: re.Match[str]) -> str:
         value = match[2]
+        if value.startswith("["):
+            return match[1] + _ITEM.sub(_starred, value)
         if _REFERENCE.match(value):
             return match[0]
-        if value.startswith("[") and '"' in value:
-            return match[1] + _QUOTED.sub(_starred, value)
         return match[1] + re.sub(r"[^\s\"'\[\],]", "*", value)
 
     masked = _SECRET_PAIR.sub(pair, line)
@@ -202,7 +245,10 @@ def _masked(line: str) -> str:
 
 
 def _starred(match: re.Match[str]) -> str:
-    return re.sub(r"[^\s\"]", "*", match[0])
+    item = match[0]
+    if match[1] or item == ":" or _REFERENCE.match(item):
+        return item
+    return re.sub(r"[^\s\"']", "*", item)
 
 
 def _window(line: str, column: int) -> tuple[str, int]:

@@ -34,6 +34,8 @@ class Read(Struct, frozen=True, kw_only=True):
     warnings: tuple[Warning_, ...] = ()
     config: str = ""
     routes: tuple[str, ...] = ()
+    documents: tuple[Document, ...] = ()
+    """The parsed route files, to be released once all messages are made."""
 
 
 def read(config: str | None, routes: Sequence[str], environ: Mapping[str, str], cwd: str) -> Read:
@@ -59,16 +61,25 @@ def read(config: str | None, routes: Sequence[str], environ: Mapping[str, str], 
     files = _route_files(routes, file, environ, FilePath(cwd), report)
     if not files and not routes and not accounts and file is None:
         files = [DEMO]
-    compiled = Routes(report, environ, {account.group for account in accounts}, found.proxy_url)
-    for path in files:
-        compiled.add(_document(path, report), path.parent)
+    groups = {account.group for account in accounts}
+    compiled = Routes(report, environ, groups, found.proxy_url, found.api_keys)
+    documents = [_document(path, report) for path in files]
+    for path, document in zip(files, documents, strict=True):
+        compiled.add(document, path.parent)
     declared = compiled.declared()
+    mappings, excluded = empty.mappings(), empty.excluded()
     report.check()
     return Read(
-        settings=replace(found, payload=(*found.payload, *compiled.payload)),
+        settings=replace(
+            found,
+            payload=(*found.payload, *compiled.payload),
+            keys=tuple(compiled.keys.values()),
+        ),
         declared=replace(
             declared,
             accounts=accounts,
+            mappings=mappings,
+            excluded=excluded,
             strategy=settings.strategy_of(empty),
             force_prefix=empty.table.get("force-model-prefix", False),
             now=int(time.time()),
@@ -76,6 +87,7 @@ def read(config: str | None, routes: Sequence[str], environ: Mapping[str, str], 
         warnings=tuple(report.warnings),
         config=str(file or ""),
         routes=tuple(str(path) for path in files),
+        documents=tuple(documents),
     )
 
 

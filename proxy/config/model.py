@@ -112,10 +112,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     hedge: Hedge = Hedge()
     on_break: OnBreak = "error"
     sticky: Sticky = "session"
-    place: str = ""
-    """Where the route is written, `file:line:col`; empty for models that accounts bring."""
-    steps: tuple[str, ...] = ()
-    """How the name led here (rule, alias, prefix), each with its place; for `explain`."""
 
 
 class ListedModel(Struct, frozen=True, kw_only=True):
@@ -201,9 +197,16 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 class Warning_(Struct, frozen=True):  # noqa: N801  # `Warning` is a builtin exception
-    """Something `check` says that is no error: an unknown key of config.yaml, an inert key."""
+    """Something `check` says that is no error: an unknown key of config.yaml, an inert key.
+
+    Those with a `code` are findings about the routes; they show their line (`source`) and a hint.
+    """
 
     file: str
     line: int
     column: int
     message: str
+    code: str = ""
+    source: str = ""
+    hint: str = ""
+    also: str = ""

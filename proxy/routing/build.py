@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from proxy.convo.model import Capability, Effort
 
 
+NOWHERE: Final = "leads-nowhere"
+
+
 def build(declared: Declared) -> tuple[Table, tuple[Warning_, ...]]:
-    """The table, and what is odd about it (aliases that lead nowhere)."""
+    """The table, and what is odd about it: names that lead nowhere, or are hidden."""
     builder = _Builder(declared)
     table = builder.table()
     return table, builder.warnings(table)
@@ -68,6 +71,8 @@ class _Builder:
             prefixes=declared.prefixes,
             listed=tuple(models[id] for id in sorted(models)),
             ask=self.ask,
+            rules=declared.rules,
+            places={route.id: route.place for route in declared.routes},
         )
 
     def ask(self, upstream: str, model: str, any_model: bool) -> Plan | None:
@@ -77,12 +82,24 @@ class _Builder:
         return self._plan(model, ((upstream, model),), "failover", self._declared.strategy, model)
 
     def warnings(self, table: Table) -> tuple[Warning_, ...]:
-        """Exact aliases whose name leads to no model."""
+        """Rules and aliases whose name leads to no model; prefixes that hide models of accounts."""
         found: list[Warning_] = []
+        for number, rule in enumerate(self._declared.rules, 1):
+            if not table.knows(rule.use):
+                message = f"rule {number} uses '{rule.use}', which no upstream has"
+                found.append(rule.place.warning(NOWHERE, message, hint=table.near(rule.use)))
         for alias in self._declared.aliases:
-            if "*" not in alias.name and not table.knows(alias.name):
+            if "{" not in alias.to and not table.knows(alias.to):
                 message = f"alias '{alias.name}' leads to '{alias.to}', which no upstream has"
-                found.append(alias.place.warning(message))
+                found.append(
+                    alias.place.warning(NOWHERE, message, hint=table.near(alias.to, alias.name))
+                )
+        for prefix in self._declared.prefixes:
+            hidden = sorted(id for id in self._offers if id.startswith(prefix.text))
+            if prefix.any_model and hidden:
+                message = f"prefix '{prefix.text}' hides the model '{hidden[0]}'"
+                more = f" and {len(hidden) - 1} more" if len(hidden) > 1 else ""
+                found.append(prefix.place.warning("shadowed", message + more))
         return tuple(found)
 
     def _serves(self, upstream: str, model: str) -> bool:
@@ -174,7 +191,12 @@ class _Builder:
 
     def _route(self, route: Route) -> Plan:
         to = tuple((upstream, model or route.id) for upstream, model in route.to)
-        plan = self._plan(route.id, to, route.policy, route.strategy, route.id)
+        plan = replace(
+            self._plan(route.id, to, route.policy, route.strategy, route.id),
+            hedge=route.hedge,
+            on_break=route.on_break,
+            sticky=route.sticky,
+        )
         if not (route.context or route.output):
             return plan
         limits = {"context": route.context, "output": route.output}

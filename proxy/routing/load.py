@@ -29,6 +29,8 @@ def load(config: str | None, routes: Sequence[str], environ: Mapping[str, str], 
     """See `proxy.config.load.read` for the arguments. Raises ConfigError with all problems found."""
     found = files.read(config, routes, environ, cwd)
     table, warnings = build(found.declared)
+    for document in found.documents:
+        document.release()
     return Loaded(
         settings=found.settings,
         table=table,

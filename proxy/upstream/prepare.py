@@ -8,12 +8,15 @@ from msgspec import DecodeError, Raw, Struct
 from proxy import wire as wires
 from proxy.config.model import Candidate, Plan, Settings
 from proxy.convo.model import Lost, Request
-from proxy.errors import bad_request
+from proxy.errors import Fault, ProxyError, bad_request
 from proxy.jsonio import Body, decode, encode, raw_of, top_level
 from proxy.net.api import Call, Headers
 from proxy.routing import payload
+from proxy.routing.facts import Facts
+from proxy.routing.match import may_ask
 from proxy.upstream import get as provider_of
 from proxy.upstream.base import Action, Client
+from proxy.upstream.request_facts import facts_of
 from proxy.wire.base import Target, Wire
 
 
@@ -21,7 +24,8 @@ class Ask(Struct):
     """One model request as a surface understood it.
 
     `model` and `stream` come from the URL where they stand there (Gemini); "" and None otherwise.
-    `framing`: how the client wants its stream (`sse`, `json`).
+    `framing`: how the client wants its stream (`sse`, `json`). `surface`: the protocol that it speaks, as
+    rules name it; `key`: the name of its client key, and `models` the globs of names that it may ask for.
     """
 
     wire: str
@@ -31,6 +35,9 @@ class Ask(Struct):
     model: str = ""
     stream: bool | None = None
     framing: str = "sse"
+    surface: str = ""
+    key: str = ""
+    models: tuple[str, ...] = ()
 
 
 class Work:
@@ -50,6 +57,13 @@ class Work:
             # Some clients post Responses bodies to the chat endpoint; they are answered in kind.
             ask.wire, self.client = "responses", wires.get("responses")
         self.model = ask.model or self._text("model")
+        if ask.models and not may_ask(ask.models, self.model):
+            raise ProxyError(
+                f"client key '{ask.key}' may not ask for model {self.model[:200]}",
+                fault=Fault.CLIENT,
+                status=403,
+                kind="permission_error",
+            )
         self.stream = self.top.get("stream") == _TRUE if ask.stream is None else ask.stream
         self.lost: list[Lost] = []
         self._request: Request | None = None
@@ -73,6 +87,10 @@ class Work:
     def decoded(self) -> Request | None:
         """The conversation if some translation decoded it."""
         return self._request
+
+    def facts(self) -> Facts:
+        """What rules may ask of this request."""
+        return facts_of(self)
 
     def same_wire(self, candidate: Candidate) -> bool:
         """Whether the body can go through without being decoded."""

@@ -106,7 +106,7 @@ class FakeTable:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
 
-    def resolve(self, model: str) -> Plan:
+    def resolve(self, model: str, facts=None) -> Plan:
         return self.plan
 
 
