@@ -194,15 +194,8 @@ def at(
 
 def line_of(text: str, line: int) -> str:
     """The line's text, without its end; empty when there is no such line."""
-    if line < 1:
-        return ""
-    start = 0
-    for _ in range(line - 1):
-        start = text.find("\n", start) + 1
-        if start == 0:
-            return ""
-    end = text.find("\n", start)
-    return text[start : end if end >= 0 else None].rstrip("\r")
+    lines = text.split("\n", line) if line > 0 else []
+    return lines[line - 1].rstrip("\r") if 0 < line <= len(lines) else ""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

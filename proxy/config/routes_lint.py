@@ -138,4 +138,4 @@ def _hours(wide: tuple[int, int] | None, narrow: tuple[int, int] | None) -> bool
     if narrow is None:
         return False
     length, inner = ((end - start) % _DAY or _DAY for start, end in (wide, narrow))
-    return (narrow[0] - wide[0]) % _DAY + inner <= length
+    return length == _DAY or (narrow[0] - wide[0]) % _DAY + inner <= length

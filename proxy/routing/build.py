@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from proxy.config.diagnose import quoted
 from proxy.config.model import Candidate, ListedModel, Plan, Target
 from proxy.convo.model import Reasoning
 from proxy.routing.builtin import UNKNOWN, capability_of, codex_effort, models_of
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 
 NOWHERE: Final = "leads-nowhere"
+_MOST_FINDINGS: Final = 100
+_MOST_HINTS: Final = 20
+"""Findings, and those with a hint, per load: a name is compared with hundreds for one."""
 
 
 def build(declared: Declared) -> tuple[Table, tuple[Warning_, ...]]:
@@ -83,24 +88,29 @@ class _Builder:
 
     def warnings(self, table: Table) -> tuple[Warning_, ...]:
         """Rules and aliases whose name leads to no model; prefixes that hide models of accounts."""
-        found: list[Warning_] = []
+        return tuple(islice(self._findings(table), _MOST_FINDINGS))
+
+    def _findings(self, table: Table) -> Iterator[Warning_]:
+        hints = iter(range(_MOST_HINTS))
+
+        def hint(name: str, but: str) -> str:
+            return table.near(name, but) if next(hints, None) is not None else ""
+
         for number, rule in enumerate(self._declared.rules, 1):
             if not table.knows(rule.use):
-                message = f"rule {number} uses '{rule.use}', which no upstream has"
-                found.append(rule.place.warning(NOWHERE, message, hint=table.near(rule.use)))
+                message = f"rule {number} uses {quoted(rule.use)}, which no upstream has"
+                yield rule.place.warning(NOWHERE, message, hint=hint(rule.use, ""))
         for alias in self._declared.aliases:
             if "{" not in alias.to and not table.knows(alias.to):
-                message = f"alias '{alias.name}' leads to '{alias.to}', which no upstream has"
-                found.append(
-                    alias.place.warning(NOWHERE, message, hint=table.near(alias.to, alias.name))
-                )
+                to = quoted(alias.to)
+                message = f"alias {quoted(alias.name)} leads to {to}, which no upstream has"
+                yield alias.place.warning(NOWHERE, message, hint=hint(alias.to, alias.name))
         for prefix in self._declared.prefixes:
             hidden = sorted(id for id in self._offers if id.startswith(prefix.text))
             if prefix.any_model and hidden:
-                message = f"prefix '{prefix.text}' hides the model '{hidden[0]}'"
+                message = f"prefix {quoted(prefix.text)} hides the model {quoted(hidden[0])}"
                 more = f" and {len(hidden) - 1} more" if len(hidden) > 1 else ""
-                found.append(prefix.place.warning("shadowed", message + more))
-        return tuple(found)
+                yield prefix.place.warning("shadowed", message + more)
 
     def _serves(self, upstream: str, model: str) -> bool:
         offer = self._offers.get(model)

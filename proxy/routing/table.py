@@ -196,17 +196,23 @@ class Table:
 
     def _find(self, name: str, steps: list[Step] | None = None) -> Plan | None:
         name = name.strip()
-        if name == AUTO and self._newest:
-            name = self._newest
+        found = self._spelled(name, steps)
+        if found is None and name == AUTO and self._newest:
             if steps is not None:
-                steps.append(Step("auto", f"'auto' is the newest model, '{name}'"))
+                steps.append(Step("auto", f"'auto' is the newest model, '{self._newest}'"))
+            found = self._spelled(self._newest, steps)
+        return found
+
+    def _spelled(self, name: str, steps: list[Step] | None) -> Plan | None:
+        """The whole chain with the exact spelling, then with case aside."""
         before = len(steps) if steps is not None else 0
-        found = self._chain(name, self._exact, steps)
-        if found is None:
+        for names in (self._exact, self._folded):
+            found = self._chain(name, names, steps)
+            if found is not None:
+                return found
             if steps is not None:
                 del steps[before:]
-            found = self._chain(name, self._folded, steps)
-        return found
+        return None
 
     def _chain(self, name: str, names: Names, steps: list[Step] | None) -> Plan | None:
         reasoning: Reasoning | None = None
