@@ -1,11 +1,18 @@
 """The words of routes.d reach the plan and its credentials; client keys and oauth sections reach the settings."""
 
+import contextlib
+import json
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from proxy.config import routes_lint
 from proxy.config.declared import When
+from proxy.config.diagnose import ConfigError, render
 from proxy.config.load import read
 from proxy.config.model import ClientKey, Hedge
+from proxy.config.routes_shape import ROUTES
 from proxy.routing.load import load
 
 TOML = """
@@ -130,3 +137,62 @@ COVERED = [
 @pytest.mark.parametrize(("wide", "narrow", "expected"), COVERED)
 def test_covering(wide, narrow, expected):
     assert routes_lint.covers(wide, narrow) is expected
+
+
+WORDS = [
+    *(
+        "a",
+        "b*",
+        "*",
+        "a(high)",
+        "u",
+        "u:a",
+        "chat",
+        "demo",
+        "race",
+        "hedge",
+        "session",
+        "codex",
+        "",
+    ),
+    *("5%", "2s", "10/1m", "22:00-06:00", "https://x.example", "env:HOME", "{1}", 0, 1, -1, 1.5),
+    *(True, False, None, [], {}, ["a"], ["a", None, "*"], {"a": 1}, "\0", "\ud7ff"),
+]
+FITTING = {
+    "bool": st.booleans(),
+    "int": st.integers(-1, 9),
+    "seconds": st.sampled_from(["2s", "0s", "1500ms"]),
+    "share": st.sampled_from(["0%", "5%", "100%"]),
+    "rate": st.sampled_from(["1/1s", "100/1m"]),
+    "hours": st.sampled_from(["22:00-06:00", "0:00-24:00"]),
+}
+
+
+def fitting(shape):
+    """Values of a shape, now and then something else."""
+    odd = st.sampled_from(WORDS)
+    if isinstance(shape, list):
+        made = st.lists(fitting(shape[0]), max_size=3)
+    elif isinstance(shape, dict):
+        named = shape.get("*")
+        if named is not None:
+            made = st.dictionaries(
+                st.sampled_from(["a", "b", "u", "x*", ""]), fitting(named), max_size=3
+            )
+        else:
+            made = st.fixed_dictionaries({}, optional={k: fitting(v) for k, v in shape.items()})
+    else:
+        made = FITTING.get(shape, odd)
+    return st.one_of(*[made] * 15, odd) if shape is not ROUTES else made
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(fitting(ROUTES))
+def test_any_routes_are_compiled_or_refused(tmp_path, routes):
+    (tmp_path / "a.yaml").write_text(json.dumps(routes))
+    with contextlib.suppress(ConfigError):
+        loaded = load(None, ["a.yaml"], {"HOME": str(tmp_path)}, str(tmp_path))
+        for warning in loaded.warnings:
+            assert render(warning)

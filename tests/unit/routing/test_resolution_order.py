@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -136,10 +137,13 @@ ODD = st.text(st.sampled_from("ab-*(){}1 AB)high(İ\ud800\0/:"), max_size=12)
 @given(tables(), st.one_of(ODD, st.text(max_size=2000)))
 def test_nothing_but_a_proxy_error_leaves(declared, name):
     table, _ = build(declared)
-    try:
-        plan = table.resolve(name, Facts)
-    except ProxyError as error:
-        assert error.status in (400, 404)
+    trace = table.trace(name, Facts)
+    if trace.plan is None:
+        assert trace.error is not None
+        assert trace.error.status in (400, 404)
+        with pytest.raises(ProxyError):
+            table.resolve(name, Facts)
     else:
-        assert plan.asked == name
-        assert plan.targets[0].candidates
+        assert trace.plan.asked == name
+        assert trace.plan.targets[0].candidates
+        assert table.resolve(name, Facts) == trace.plan
