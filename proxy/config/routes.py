@@ -7,6 +7,7 @@ tells both places. References between names are checked when all files are in.
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from proxy.jsonio import Json
 
 _SECRET_SIZE: Final = 64 * 1024
+_MOST_FINDINGS: Final = 100
 
 
 class Routes:
@@ -115,7 +117,7 @@ class Routes:
             prefixes=tuple(self._prefixes.values()),
             rules=tuple(found for _, _, found in self._rules),
         )
-        self._report.warnings += routes_lint.findings(declared)
+        self._report.warnings += islice(routes_lint.findings(declared), _MOST_FINDINGS)
         return declared
 
     def _secret(self, word: str, folder: FilePath) -> str:

@@ -23,16 +23,15 @@ _MOST_RULES: Final = 300
 _DAY: Final = 24 * 60
 
 
-def findings(declared: Declared) -> list[Warning_]:
+def findings(declared: Declared) -> Iterator[Warning_]:
     """All findings, in the order of aliases, then rules."""
-    found = list(_aliases(declared))
+    yield from _aliases(declared)
     rules = declared.rules[:_MOST_RULES]
     for index, rule in enumerate(rules):
         for number, earlier in enumerate(rules[:index], 1):
             if covers(earlier.when, rule.when):
-                found.append(_unreachable(rule, number, earlier))
+                yield _unreachable(rule, number, earlier)
                 break
-    return found
 
 
 def _unreachable(rule: Rule, number: int, earlier: Rule) -> Warning_:

@@ -30,6 +30,7 @@ def write(folder: Path, language: str, rules: bool) -> None:
         f'[upstreams.u{i}]\nwire = "chat"\nbase-url = "https://u{i}.example/v1"\nkeys = ["env:KEY"]'
         for i in range(UPSTREAMS)
     ]
+    head += ['[prefixes]\n"any/" = { upstream = "u1", any-model = true }']
     if rules:
         head += [f'[[rules]]\nwhen = {{ {w} }}\nuse = "{names[0]}"' for w in when]
     (folder / "00-head.toml").write_text("\n".join(head))
@@ -74,6 +75,7 @@ def measure(folder: str, routes: str) -> None:
         "other case": [f"Vendor-{i % 50}/Model-{i}" for i in pick.choices(range(MODELS), k=5000)],
         "suffix": [f"vendor-{i % 50}/model-{i}(high)" for i in pick.choices(range(MODELS), k=5000)],
         "alias": [f"alias-{i}" for i in pick.choices(range(ALIASES // 2), k=5000)],
+        "prefix": [f"any/thing-{i}" for i in range(5000)],
         "wildcard": [f"family-{i}-x" for i in pick.choices(range(ALIASES // 2), k=5000)],
     }
     print(f"load {seconds:.2f} s, memory {more:.0f} MB more, {len(loaded.warnings)} warnings")
