@@ -31,8 +31,13 @@ def model(file: RouteFile, name: str, entry: dict[str, Json]) -> Route:
         file.error("missing-key", message, path, key=True)
     elif not to and "to" in entry:
         file.error("bad-value", "'to' names no upstream", (*path, "to"))
+    for index, part in enumerate(to):
+        if part in to[:index]:
+            message = f"target {quoted(part)} is listed twice"
+            file.warn("no-effect", message, (*path, "to", index))
+            break
     policy = cast("Policy", file.word(entry, "policy", path, "failover"))
-    if policy in _MANY and len(to) == 1:
+    if policy in _MANY and len(set(to)) == 1:
         message = f"policy {quoted(policy)} has no effect with one target"
         file.warn("one-target", message, (*path, "policy"))
     return Route(

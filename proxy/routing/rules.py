@@ -44,6 +44,32 @@ class Rule:
         return ""
 
 
+def reason(word: str, facts: Facts, model: str) -> str:
+    """Why a condition does not hold, for people: the value that was found, where one word can say it."""
+    match word:
+        case "client":
+            return f"client is {facts.client or 'unknown'}"
+        case "surface":
+            return f"surface is {facts.surface}"
+        case "key":
+            return f"client key is {facts.key or 'without a name'}"
+        case "stream":
+            return "a stream is wanted" if facts.stream else "no stream is wanted"
+        case "model":
+            return f"model is {model[:100]}"
+        case "time-of-day":
+            hour, minute = divmod(facts.minute(), 60)
+            return f"time of day is {hour:02}:{minute:02}"
+        case "tools":
+            return f"{len(facts.tools())} tools are on offer"
+        case "images":
+            return "there are images" if facts.images() else "there are no images"
+        case "tokens-over":
+            return f"about {facts.tokens()} tokens"
+        case _:
+            return f"{word} does not fit"
+
+
 def asks(reasoning: Reasoning) -> bool:
     """Whether it wants any thinking at all."""
     if reasoning.budget is not None:

@@ -17,7 +17,7 @@ from proxy.config.model import ListedModel, Plan
 from proxy.convo.model import Reasoning
 from proxy.errors import Fault, ProxyError, Retry, bad_request
 from proxy.routing.match import EFFORTS, Pattern, PatternIndex, cut_suffix, fill, reasoning_of
-from proxy.routing.rules import Rule
+from proxy.routing.rules import Rule, reason
 from proxy.routing.trace import Step, Trace
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class Table:
                     steps.append(Step("rule", text, str(rule.place)))
                 return rule
             if steps is not None:
-                text = f"rule {rule.number} does not hold: {failing}"
+                text = f"rule {rule.number} does not hold: {reason(failing, facts, name)}"
                 steps.append(Step("no-rule", text, str(rule.place)))
         return None
 

@@ -18,7 +18,7 @@ StepKind = Literal[
 class Step(Struct, frozen=True):
     """One step. `place`: where it is written, `file:line:col`; empty when nowhere.
 
-    `no-rule` is a rule that was tried and did not hold; `text` names the condition.
+    `no-rule` is a rule that was tried and did not hold; `text` says why.
     """
 
     kind: StepKind

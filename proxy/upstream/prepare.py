@@ -51,7 +51,7 @@ class Work:
             ask.body.decode()
         except UnicodeDecodeError:
             raise bad_request("the body is not UTF-8") from None
-        except DecodeError as error:
+        except (DecodeError, RecursionError) as error:
             raise bad_request(f"the body is not a JSON object: {error}") from None
         if ask.wire == "chat" and "messages" not in self.top and "input" in self.top:
             # Some clients post Responses bodies to the chat endpoint; they are answered in kind.

@@ -101,7 +101,7 @@ def _tool_names(tool: dict[str, Json]) -> Iterator[str]:
 def _read(value: object) -> Json:
     try:
         return decode(raw_of(value))
-    except DecodeError:
+    except (DecodeError, RecursionError):
         return None
 
 

@@ -139,7 +139,7 @@ def test_a_trace_tells_every_step_with_its_place(table, tmp_path):
     file = tmp_path / "a.toml"
     assert [str(step) for step in trace.steps] == [
         "thinking suffix '8192' is cut off",
-        f"rule 1 does not hold: client ({file}:15:1)",
+        f"rule 1 does not hold: client is unknown ({file}:15:1)",
         f"rule 2 holds: use 'short' ({file}:18:1)",
         f"alias 'short' is 'other(low)' ({file}:10:1)",
         f"model 'other' ({file}:7:1)",
@@ -151,6 +151,30 @@ def test_a_trace_tells_every_step_with_its_place(table, tmp_path):
     assert lost.error is not None
     assert lost.error.status == 404
     assert [step.kind for step in lost.steps] == ["no-rule", "no-rule"]
+
+
+@pytest.mark.parametrize(
+    ("when", "facts", "why"),
+    [
+        ('client = "zed"', {"client": "codex"}, "client is codex"),
+        ('surface = "chat"', {"surface": "gemini"}, "surface is gemini"),
+        ('key = "laptop"', {}, "client key is without a name"),
+        ("stream = true", {}, "no stream is wanted"),
+        ("stream = false", {"stream": True}, "a stream is wanted"),
+        ('model = "x*"', {}, "model is plain"),
+        ('header = { a = "b" }', {}, "header does not fit"),
+        ('time-of-day = "22:00-06:00"', {"minute": lambda: 545}, "time of day is 09:05"),
+        ("thinking = true", {}, "thinking does not fit"),
+        ("tools = true", {}, "0 tools are on offer"),
+        ('tool = "x"', {}, "tool does not fit"),
+        ("images = true", {}, "there are no images"),
+        ("images = false", {"images": lambda: True}, "there are images"),
+        ("tokens-over = 9", {"size": 99, "tokens": lambda: 7}, "about 7 tokens"),
+    ],
+)
+def test_a_trace_says_why_a_rule_does_not_hold(table, when, facts, why):
+    trace = table((when, "deep")).trace("plain", lambda: Facts(**facts))
+    assert trace.steps[0].text == f"rule 1 does not hold: {why}"
 
 
 @pytest.mark.parametrize(

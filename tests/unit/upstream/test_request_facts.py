@@ -160,6 +160,21 @@ def test_a_body_that_cannot_be_read():
     assert found.tokens() == found.size // 4
 
 
+@pytest.mark.parametrize("depth", [100, 400, 900, 980, 2000, 100_000])
+def test_deep_nesting_is_refused_or_read(depth):
+    nested = b"[" * depth + b"]" * depth
+    body = b'{"model":"m","messages":[],"image":1,"thinking":1,"tools":' + nested + b"}"
+    try:
+        work = Work(Ask(wire="chat", body=body, headers=[]))
+    except ProxyError as error:
+        assert error.status == 400  # noqa: PT017  # shallow enough ones are read
+        return
+    found = work.facts()
+    assert (found.thinking(), found.images()) == (False, False)
+    assert found.tools() == ()
+    assert found.tokens() > 0
+
+
 def test_the_clock_is_the_callers():
     work = Work(Ask(wire="chat", body=b'{"model":"m","messages":[]}', headers=[]))
     assert facts_of(work, lambda: 90).minute() == 90
