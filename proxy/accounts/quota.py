@@ -133,7 +133,8 @@ def _grouped(fields: Fields, prefix: str, kinds: tuple[str, ...]) -> dict[str, F
         for kind in kinds:
             if name.endswith("-" + kind):
                 window = name[len(prefix) : -len(kind) - 1]
-                groups.setdefault(window, {})[kind] = value
+                if window:
+                    groups.setdefault(window, {})[kind] = value
     return groups
 
 
