@@ -10,7 +10,9 @@ from proxy.jsonio import encode, top_level
 UUID = "12345678-1234-1234-1234-123456789abc"
 
 
-def session(body: dict, headers: dict | None = None, wire: str = "chat", key: str = "k", **more) -> str:
+def session(
+    body: dict, headers: dict | None = None, wire: str = "chat", key: str = "k", **more
+) -> str:
     pairs = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
     return session_of(wire, pairs, top_level(encode(body)), key, **more)
 
@@ -28,7 +30,9 @@ def user(text: str = "hi") -> dict:
 )
 def test_claude_code_names_its_session_whatever_else_changes(user_id: str) -> None:
     first = session({"metadata": {"user_id": user_id}, "messages": [user("one")]})
-    second = session({"metadata": {"user_id": user_id}, "messages": [user("two")]}, {"session_id": "x"})
+    second = session(
+        {"metadata": {"user_id": user_id}, "messages": [user("two")]}, {"session_id": "x"}
+    )
     other = session({"metadata": {"user_id": user_id.replace(UUID, UUID[::-1])}})
     assert first == second != other
 
@@ -82,7 +86,10 @@ def grown(wire: str) -> tuple[dict, dict]:
     answer, again = {"role": "assistant", "content": "yes"}, user("more")
     if wire == "anthropic":
         first, later = {"role": "user", "content": parts}, {"role": "user", "content": unmarked}
-        return {"system": "s", "messages": [first]}, {"system": "s", "messages": [later, answer, again]}
+        return {"system": "s", "messages": [first]}, {
+            "system": "s",
+            "messages": [later, answer, again],
+        }
     if wire == "responses":
         item = {"type": "message", **user()}
         more = [{"type": "message", **answer}, {"type": "message", **again}]

@@ -60,7 +60,11 @@ def test_one_who_left_leaves_no_place_behind() -> None:
 
 def test_a_full_queue_refuses_and_says_when_there_will_be_room() -> None:
     pool, p, _ = busy(2)
-    assert [Waiter(pool, p, now).ticket is not None for now in (0.0, 1.0, 2.0)] == [True, True, False]
+    assert [Waiter(pool, p, now).ticket is not None for now in (0.0, 1.0, 2.0)] == [
+        True,
+        True,
+        False,
+    ]
     error = pool.exhausted(p, 20.0)
     assert (error.status, error.kind, error.retry_after) == (429, "too_many_requests", 40.0)
 

@@ -332,7 +332,10 @@ def test_a_changed_credential_is_probed_at_once() -> None:
 def test_a_fresh_signal_of_room_makes_the_probe_due_once() -> None:
     pool, p = Pool(), plain("a", wire="responses", provider="codex")
     only = p.targets[0].candidates[0]
-    full = [(b"x-codex-primary-used-percent", b"100"), (b"x-codex-primary-reset-after-seconds", b"999999")]
+    full = [
+        (b"x-codex-primary-used-percent", b"100"),
+        (b"x-codex-primary-reset-after-seconds", b"999999"),
+    ]
     pool.signals(only, full, 0.0, WALL)
     pool.failed(only, p, failure(429, kind="usage_limit_reached"), 0.0)
     pool.signals(only, full, 1.0, WALL + 1)

@@ -53,9 +53,9 @@ def test_openai() -> None:
 
 @pytest.mark.parametrize("reset", [str(WALL + 90), str((WALL + 90) * 1000), "90", "1m30s"])
 def test_plain_ratelimit_headers_and_their_four_kinds_of_time(reset: str) -> None:
-    assert windows(
-        x_ratelimit_limit="10", x_ratelimit_remaining="0", x_ratelimit_reset=reset
-    ) == [("requests", "model:m", 1.0, 90.0)]
+    assert windows(x_ratelimit_limit="10", x_ratelimit_remaining="0", x_ratelimit_reset=reset) == [
+        ("requests", "model:m", 1.0, 90.0)
+    ]
 
 
 def test_anthropic_keys() -> None:
@@ -156,7 +156,9 @@ def test_signals_of_overage(headers: dict[str, str], until: float | None) -> Non
 
 
 def test_replies_without_quota_headers_are_told_apart_at_once() -> None:
-    assert relevant([(b"content-type", b"x"), (b"x-request-id", b"x-ratelimit-reset")], "chat") == []
+    assert (
+        relevant([(b"content-type", b"x"), (b"x-request-id", b"x-ratelimit-reset")], "chat") == []
+    )
     assert relevant([(b"x-ratelimit-limit-requests", b"1")], "gemini") == []
 
 
