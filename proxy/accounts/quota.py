@@ -7,7 +7,6 @@ Codex (`codex-rs`) and of the Copilot extension of VS Code for what subscription
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -18,6 +17,7 @@ from urllib.parse import parse_qsl
 from msgspec import Struct
 
 from proxy.accounts.cooldown import ACCOUNT, HOUR, LONGEST, TIERS, model_scope, scopes_of, tier
+from proxy.clock import duration
 
 Fields: TypeAlias = dict[str, str]
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
@@ -36,8 +36,6 @@ _SILENT: Final = frozenset({"gemini"})
 NEUTRAL: Final = 0.5
 _MOST_CREDENTIALS: Final = 20_000
 _MOST_WINDOWS: Final = 24
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
-_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": HOUR, "d": 24 * HOUR}
 
 
 class Window(Struct):
@@ -74,19 +72,6 @@ def read(headers: Pairs, model: str, now: float, wall: float) -> Signals:
     return found
 
 
-def seconds(text: str) -> float | None:
-    """`1m30s`, `250ms`, `12` or `0.5s` as seconds; None for anything else."""
-    plain = _number(text)
-    if plain is not None:
-        return plain
-    total, end = 0.0, 0
-    for part in _DURATION.finditer(text):
-        if part.start() != end:
-            return None
-        total, end = total + float(part[1]) * _UNITS[part[2]], part.end()
-    return total if end and end == len(text) else None
-
-
 class _When(Struct, frozen=True):
     """Turns what services call a reset time into monotonic seconds."""
 
@@ -97,7 +82,7 @@ class _When(Struct, frozen=True):
         """Seconds from now, a duration, a Unix time in s or ms, or an RFC 3339 date."""
         if not text:
             return None
-        away = seconds(text)
+        away = duration(text)
         if away is None:
             try:
                 away = datetime.fromisoformat(text).timestamp() - self.wall

@@ -44,7 +44,7 @@ def test_round_robin_is_fair_within_one(count: int, resting: set[int], rounds: i
         if which < count:
             pool.failed(p.targets[0].candidates[which], p, failure(401), 0.0)
     free = [name for place, name in enumerate(names) if place not in resting]
-    served = Counter({name: 0 for name in free})
+    served = Counter(dict.fromkeys(free, 0))
     for _ in range(rounds if free else 0):
         served[ids(pool, p, 1.0)[0]] += 1
     assert not free or max(served.values()) - min(served.values()) <= 1
