@@ -258,10 +258,12 @@ class Cooldowns:
             rest.probe_at = now + rest.gap
 
     def hurry(self, credential: str, scope: str, now: float) -> None:
-        """A fresh signal says that there is room: the first probe is due at once, later ones not more
-        often than a first one would come."""
+        """A fresh signal says that there is room: the first probe of a long cooldown is due at once,
+        later ones not more often than a first one would come. A short one is waited for."""
         rest = self.by.get(credential, {}).get(scope)
-        if rest is not None and rest.firm and rest.word == QUOTA:
+        if rest is None or rest.until - now <= PROBE_FIRST:
+            return
+        if rest.firm and rest.word == QUOTA:
             soonest = rest.probe_at - rest.gap + PROBE_FIRST if rest.probed else now
             rest.probe_at = min(rest.probe_at, max(soonest, now))
 

@@ -125,4 +125,8 @@ def restore(
     for binding in whole.bindings:
         used = min(binding.used + away, now)
         bindings.put((binding.session, binding.model), binding.credential, used)
-    labels.update(whole.labels)
+    labels |= {
+        name: label
+        for name, label in whole.labels.items()
+        if name in cooldowns.by or name in ledger.by
+    }

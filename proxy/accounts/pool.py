@@ -439,7 +439,6 @@ class Pool:
     def restore(self, data: Json, now: float, wall: float) -> None:
         """Takes a snapshot back. Raises ValueError if it is none, and is then as before."""
         memory.restore(self.cooldowns, self.ledger, self.bindings, self.labels, data, now, wall)
-        self._resting = self.cooldowns.by
 
 
 def _has_choice(plan: Plan) -> bool:

@@ -55,7 +55,7 @@ class Machine(RuleBasedStateMachine):
         self.pool.take(chosen)
         self.running.append((chosen, p, session, probe))
 
-    @rule(seconds=st.floats(0, 1000))
+    @rule(seconds=st.one_of(st.floats(0, 1000), st.sampled_from([11.0, 61.0])))
     def time_goes_by(self, seconds: float) -> None:
         self.now += seconds
 
@@ -89,9 +89,9 @@ class Machine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 10), go_on=st.booleans())
     def stop_waiting(self, which: int, go_on: bool) -> None:
-        if which >= len(self.waiting):
+        if not self.waiting:
             return
-        ticket, p = self.waiting.pop(which)
+        ticket, p = self.waiting.pop(which % len(self.waiting))
         if ticket.candidate is not None and go_on:
             assert id(ticket) in self.woken
             self.start(ticket.candidate, p, "", probe=False)
@@ -102,9 +102,9 @@ class Machine(RuleBasedStateMachine):
         outcome=st.one_of(st.sampled_from(["answered", "cancelled"]), st.sampled_from(ERRORS)),
     )
     def end(self, which: int, outcome: object) -> None:
-        if which >= len(self.running):
+        if not self.running:
             return
-        chosen, p, session, _ = self.running.pop(which)
+        chosen, p, session, _ = self.running.pop(which % len(self.running))
         if outcome == "answered":
             self.pool.succeeded(chosen, p, self.now, session)
         elif outcome != "cancelled":

@@ -390,3 +390,11 @@ def test_a_session_that_a_later_target_served_returns_to_the_first() -> None:
     chosen = pool.order(p.targets[0], p, 1.0, "s")[0]
     pool.succeeded(chosen, p, 1.0, "s")
     assert [ids(pool, p, 2.0, "s")[0] for _ in range(3)] == [chosen.credential.id] * 3
+
+
+def test_a_short_cooldown_is_not_cut_by_a_signal_of_room() -> None:
+    pool, p = Pool(), plain("a")
+    fail(pool, p, failure(429, kind="usage_limit_reached", retry_after=30.0))
+    room = [(b"x-codex-primary-used-percent", b"3")]
+    pool.signals(p.targets[0].candidates[0], room, 1.0, WALL + 1)
+    assert ids(pool, p, 1.0) == []
