@@ -1,9 +1,32 @@
-"""The wall clock and fresh identifiers, injected. Deadlines use trio's clock instead."""
+"""The wall clock and fresh identifiers, injected, and how upstreams write durations. Deadlines use
+trio's clock instead."""
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import time
+from typing import Final
+
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
+_UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(text: str) -> float | None:
+    """`1h2m3.5s`, `250ms`, `0.8s` or bare seconds; None for anything else."""
+    try:
+        plain = float(text)
+    except ValueError:
+        pass
+    else:
+        return plain if math.isfinite(plain) and plain >= 0 else None
+    total, end = 0.0, 0
+    for part in _PART.finditer(text):
+        if part.start() != end:
+            return None
+        total, end = total + float(part[1]) * _UNITS[part[2]], part.end()
+    return total if end and end == len(text) else None
 
 
 class Clock:

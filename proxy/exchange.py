@@ -86,13 +86,13 @@ async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
                 try:
                     await attempt(work, candidate, plan, out, live)
                 except ProxyError as error:
-                    pool.failed(candidate, plan.model, error, trio.current_time())
+                    pool.failed(candidate, plan, error, trio.current_time())
                     live.log.attempt(work, candidate, error)
                     if out.started or error.retry is Retry.NEVER:
                         raise
                     failure = error
                 else:
-                    pool.succeeded(candidate, plan.model)
+                    pool.succeeded(candidate, plan, trio.current_time())
                     return
                 finally:
                     pool.give_back(candidate)

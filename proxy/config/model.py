@@ -20,6 +20,7 @@ Strategy: TypeAlias = Literal[
     "round-robin", "fill-first", "weighted", "most-remaining", "soonest-reset"
 ]
 Sticky: TypeAlias = Literal["none", "session", "key"]
+Overage: TypeAlias = Literal["allow", "never"]
 OnBreak: TypeAlias = Literal["error", "resume"]
 
 
@@ -65,6 +66,9 @@ class Credential(Struct, frozen=True, kw_only=True):
     """Most requests that wait for a place when all are taken; 0 = none wait."""
     queue_wait: float = 60.0
     """Seconds that a request may wait for a place."""
+    overage: Overage = "allow"
+    """`never`: once the upstream says that a request was, or the next will be, paid for on top of the
+    plan, the account rests until its quota starts anew."""
     account: str = ""
     """Name of the account file that holds the token; empty = `key` is all that is needed."""
 
@@ -103,7 +107,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     asked: str
     """The name as the client spelled it."""
     model: str
-    """The routed name, without thinking suffix; cooldowns are per credential and this name."""
+    """The routed name, without thinking suffix. Cooldowns go by the model's name at the upstream."""
     targets: tuple[Target, ...]
     policy: Policy = "failover"
     strategy: Strategy = "round-robin"

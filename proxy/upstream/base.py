@@ -87,10 +87,20 @@ def refusal(
         status=status,
         kind=info.type or info.code or "upstream_error",
         retry=retry,
-        retry_after=retry_after(headers, now),
+        retry_after=_hint(status, headers, body, now),
         body=body,
         wire=wire if info.raw is not None else "",
     )
+
+
+def _hint(status: int, headers: Headers, body: bytes, now: float) -> float | None:
+    """When to come back: as the headers say, else the body of a refusal that has an end."""
+    seconds = retry_after(headers, now)
+    if seconds is None and status in (429, 503, 529) and body:
+        from proxy.upstream.hints import retry_in  # only failures pay for it
+
+        return retry_in(body, now)
+    return seconds
 
 
 def retry_after(headers: Headers, now: float) -> float | None:
