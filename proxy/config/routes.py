@@ -193,6 +193,7 @@ class Routes:
             in_flight=file.count(limits, "in-flight", where),
             queue=file.count(limits, "queue", where),
             queue_wait=file.time(limits, "wait", where, default.queue_wait),
+            overage="never" if file.word(entry, "overage", path, "allow") == "never" else "allow",
         )
         proxy = _proxy(file, entry, path) or self._shared_proxy
         self._upstreams[name] = Upstream(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, get_args
 
-from proxy.config.model import OnBreak, Policy, Sticky, Strategy
+from proxy.config.model import OnBreak, Overage, Policy, Sticky, Strategy
 
 if TYPE_CHECKING:
     from proxy.config.model import Provider, WireName
@@ -22,6 +22,7 @@ ROUTES: Final[dict[str, Shape]] = {
             "http2": "bool",
             "timeouts": {"connect": "seconds", "first-event": "seconds", "idle": "seconds"},
             "limits": {"in-flight": "int", "queue": "int", "wait": "seconds"},
+            "overage": "text",
         }
     },
     "models": {
@@ -108,6 +109,7 @@ NOW: Final[dict[str, tuple[str, ...]]] = {
     "accounts": get_args(Strategy),
     "sticky": get_args(Sticky),
     "on-break": get_args(OnBreak),
+    "overage": get_args(Overage),
 }
 
 SURFACES: Final = ("chat", "completions", "responses", "anthropic", "gemini")
