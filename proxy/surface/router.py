@@ -45,9 +45,15 @@ Reply: TypeAlias = tuple[int, "Headers", bytes]
 
 
 class App:
-    """What the server calls: one instance per configuration generation."""
+    """What the server calls. `renew` makes a new generation of the configuration serve; requests
+    under way keep theirs.
+    """
 
     def __init__(self, live: Live) -> None:
+        self.renew(live)
+
+    def renew(self, live: Live) -> None:
+        """From now on requests are served with this."""
         self.live = live
         self._gate = Gate(live.settings.api_keys)
 

@@ -37,18 +37,21 @@ async def serve(
     settings: Settings,
     app: App,
     stop: trio.Event | None = None,
+    sockets: list[socket.socket] | None = None,
     *,
-    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[list[socket.socket]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serves until `stop` is set and the requests in flight ended or `shutdown_grace` passed.
+    """Serves until `stop` is set and the requests in flight ended.
 
-    Reports the port by `task_status` once it is open. Cancelling it ends everything at once.
+    Reports its listening sockets by `task_status`: `sockets`, or newly opened ones. Cancelling it
+    ends everything at once.
 
+    Resource handling: the sockets are closed here, as soon as `stop` is set.
     Error handling: OSError if the port cannot be opened, ssl.SSLError or OSError for a bad
     certificate; nothing that a client does leaves here.
     """
     server = Server(settings, app)
-    sockets = await _listeners(settings.host, settings.port)
+    sockets = sockets or await _listeners(settings.host, settings.port)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.sweep)
@@ -56,13 +59,12 @@ async def serve(
                 async with trio.open_nursery() as accepting:
                     for sock in sockets:
                         accepting.start_soon(server.accept, sock, connections)
-                    task_status.started(sockets[0].getsockname()[1])
+                    task_status.started(sockets)
                     await (trio.Event() if stop is None else stop).wait()
                     accepting.cancel_scope.cancel()
                 for sock in sockets:
                     sock.close()
                 server.drain()
-                connections.cancel_scope.deadline = trio.current_time() + settings.shutdown_grace
             nursery.cancel_scope.cancel()
     finally:
         for sock in sockets:

@@ -155,7 +155,7 @@ def test_no_place_for_the_key_is_a_config_error(folder):
 
 
 def test_a_first_start_says_how_to_use_it(monkeypatch, capsys):
-    def run(loaded, *, ready):
+    def run(loaded, origin, *, ready):
         assert [k.reveal() for k in loaded.settings.api_keys] != []
         ready("http://127.0.0.1:1")
         return 0
@@ -177,7 +177,7 @@ def test_a_port_in_use_is_told(nurseries, monkeypatch, capsys):
     for _ in range(nurseries):
         error = ExceptionGroup("nursery", [error])
 
-    def run(_loaded, *, ready):
+    def run(_loaded, _origin, *, ready):
         raise error
 
     fake = type(sys)("proxy.app")
@@ -194,7 +194,7 @@ def test_welcome_without_models():
 
 
 def test_other_failures_are_not_swallowed(monkeypatch):
-    def run(_loaded, *, ready):
+    def run(_loaded, _origin, *, ready):
         raise ExceptionGroup("two", [OSError(98, "x"), ValueError("a bug")])
 
     fake = type(sys)("proxy.app")
