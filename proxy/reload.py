@@ -125,9 +125,7 @@ class Generation:
                         self._status = replace(self._status, refused="", refused_at=0.0)
                         await trio.to_thread.run_sync(self._write_status)
                     return True
-                if loaded.config and not loaded.texts[loaded.config].strip():
-                    # Caught between truncation and writing; keys must not vanish for that.
-                    raise ConfigError((Problem("empty", "is empty", loaded.config),))
+                _refuse_empty(loaded)
                 settings = self._settled(loaded.settings)
                 refuse_open(settings)
             except ConfigError as error:
@@ -207,3 +205,9 @@ class Generation:
         self._writes = False
         reason = f"no status and no history: {error.strerror}: {error.filename}"
         self._log.line("warn", "state", message=reason)
+
+
+def _refuse_empty(loaded: Loaded) -> None:
+    """A config file caught between truncation and writing must not take the keys away."""
+    if loaded.config and not loaded.texts[loaded.config].strip():
+        raise ConfigError((Problem("empty", "is empty", loaded.config),))

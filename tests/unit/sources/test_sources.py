@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import trio
 import trio.testing
@@ -19,7 +19,7 @@ def test_a_look_sees_what_counts(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("x")
     places = Places(files=(str(config), str(tmp_path / "none")), folders=(str(folder),))
-    assert [os.path.basename(path) for path in look(places)] == ["config.yaml", "a.yaml", "b.toml"]
+    assert [Path(path).name for path in look(places)] == ["config.yaml", "a.yaml", "b.toml"]
 
 
 def test_a_folder_may_be_a_file_or_missing(tmp_path):
