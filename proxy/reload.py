@@ -111,7 +111,8 @@ class Generation:
     async def say(self, word: str) -> None:
         """Why the last restart did not come about, for `status` and `restart`."""
         async with self._changing:
-            self._status = replace(self._status, restart=word)
+            now = self._app.live.clock.now()
+            self._status = replace(self._status, restart=word, restart_at=now)
             await trio.to_thread.run_sync(self._write_status)
 
     async def reload(self, source: str) -> bool:

@@ -35,8 +35,10 @@ ALLOWED = {
     "sources": set(),
     "handover": set(),
     "auth": {"store", "net", "upstream", "config"},
+    "explain": {"routing", "accounts", "upstream", "wire", "config", "convo"},
     "surface": {
         "exchange",
+        "explain",
         "wire",
         "routing",
         "accounts",

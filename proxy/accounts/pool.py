@@ -126,6 +126,10 @@ class Pool:
         if len(self._cooldowns) > _MOST_STATES:
             self._cooldowns.popitem(last=False)
 
+    def rest(self, credential: str, model: str, state: Cooldown) -> None:
+        """A cooldown that comes from elsewhere."""
+        self._cooldowns[credential, model] = state
+
     def _quota(self, old: Cooldown | None, error: ProxyError, now: float) -> Cooldown:
         level = old.level if old is not None and old.word == QUOTA else 0
         if error.retry_after is not None:

@@ -108,9 +108,10 @@ class Transport:
     async def _exchange(self, connection: Connection, call: Call) -> Reply:
         if not connection.used:
             self._sweeper.add(connection)
+        if self._stopped:  # while it was connecting
+            self._give_back(connection, reusable=False)
+            raise stopped()
         try:
-            if self._stopped:  # while it was connecting
-                raise stopped()
             await connection.exchange(call, address_of(call.url))
         except BaseException:
             self._give_back(connection, reusable=False)

@@ -32,6 +32,7 @@ class Status(Struct, frozen=True, kw_only=True):
     refused_at: float = 0.0
     restart: str = ""
     """Why the last restart did not come about."""
+    restart_at: float = 0.0
 
 
 _decoder = msgspec.json.Decoder(Status)

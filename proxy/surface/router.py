@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote
 
+import trio
+
 from proxy import exchange
 from proxy.errors import Fault, ProxyError
 from proxy.exchange import JSON, Live
@@ -32,6 +34,7 @@ _POSTS: Final[dict[bytes, tuple[str, bool]]] = {
 _GEMINI: Final = b"/v1beta/models/"
 _CODE_ASSIST: Final = b"/v1internal:"
 _MODELS: Final = b"/v1/models"
+_EXPLAIN: Final = b"x-pointsman-explain"
 _EVENTS: Final = b"/api/event_logging/batch"
 _FAST: Final = (b"/v1/", b"/v1beta/", b"/v1internal:", b"/api/event_logging/")
 # Gemini's methods: whether it counts, whether it streams.
@@ -75,6 +78,8 @@ class App:
             if request.method == b"POST":
                 ask = _ask(request)
                 if ask is not None:
+                    if _EXPLAIN in request.table:
+                        out.extra_headers = [*out.extra_headers, self._explained(ask)]
                     await exchange.run(ask, out, self.live)
                     return
             status, headers, body = self._other(request)
@@ -83,6 +88,14 @@ class App:
             if out.started:
                 raise
             await exchange.refuse(wire, error, out)
+
+    def _explained(self, ask: Ask) -> tuple[bytes, bytes]:
+        """The digest of what `routes explain` would say of this request now."""
+        from proxy.explain import explain  # few ask for it
+
+        live = self.live
+        found = explain(ask, live.table, live.settings, live.pool, trio.current_time())
+        return _EXPLAIN, found.digest.encode()
 
     def _other(self, request: HttpRequest) -> Reply:
         path = request.path

@@ -111,7 +111,9 @@ class Server:
         self.config = folder / "config.yaml"
         self.write("model-0")
         self.environ = {
-            **{"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONPATH": str(ROOT)},
+            "PATH": os.environ["PATH"],
+            "HOME": str(folder),
+            "PYTHONPATH": str(ROOT),
             "XDG_STATE_HOME": str(folder / "state"),
         }
         self.command = [sys.executable, "-m", "proxy", "--config", str(self.config)]
@@ -132,7 +134,7 @@ class Server:
 
     async def until(self, what) -> None:
         with trio.fail_after(20):
-            while not what(self.status):
+            while not what(self.status):  # noqa: ASYNC110  # a file of another process
                 await trio.sleep(0.05)
 
 
@@ -151,9 +153,9 @@ async def outlive(folder: Path, streams: int, reloads: int) -> tuple[list[bytes]
         async with trio.open_nursery() as clients:
             for _ in range(streams):
                 clients.start_soon(ask, server.port, "model-0", "go", answers)
-                await trio.sleep(0)
+                await trio.lowlevel.checkpoint()
             with trio.fail_after(30):
-                while upstream.open < streams:
+                while upstream.open < streams:  # noqa: ASYNC110  # no more than a count
                     await trio.sleep(0.05)
             for number in range(1, reloads + 1):
                 server.write(f"model-{number}")
@@ -208,7 +210,7 @@ async def test_at_the_end_of_its_grace_a_stream_ends_with_an_error_event(tmp_pat
         answers: list[bytes] = []
         async with trio.open_nursery() as clients:
             clients.start_soon(ask, server.port, "model-0", "go", answers)
-            while not upstream.open:
+            while not upstream.open:  # noqa: ASYNC110  # the same
                 await trio.sleep(0.05)
             await trio.sleep(PACE)
             process.send_signal(signal.SIGTERM)
