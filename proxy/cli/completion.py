@@ -76,7 +76,7 @@ def _bash_values() -> str:
 def zsh() -> str:
     """Bash's function, by zsh's own emulation of bash completion."""
     return f"""\
-#compdef pointsman pointsman.pyz
+# zsh completion of pointsman, after compinit
 autoload -U +X bashcompinit && bashcompinit
 {bash()}"""
 

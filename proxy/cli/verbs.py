@@ -129,8 +129,8 @@ VERBS = (
         "a script for the shell that completes commands and options",
         arguments="SHELL",
         words=SHELLS,
-        more='bash: eval "$(pointsman completion bash)"   in ~/.bashrc\n'
-        "zsh:  pointsman completion zsh > a folder of $fpath/_pointsman\n"
+        more='bash: eval "$(pointsman completion bash)"         in ~/.bashrc\n'
+        "zsh:  source <(pointsman completion zsh)         in ~/.zshrc, after compinit\n"
         "fish: pointsman completion fish > ~/.config/fish/completions/pointsman.fish",
     ),
     Verb("version", "the version"),
