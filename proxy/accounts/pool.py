@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from proxy.accounts.cooldown import QUOTA, RULES, backoff
 from proxy.config.model import Candidate, Plan, Target
 from proxy.errors import Fault, ProxyError, Retry
+from proxy.jsonio import Json
 
 _MOST_STATES: Final = 20_000
 _MOST_CURSORS: Final = 20_000
@@ -26,6 +28,21 @@ class Cooldown(Struct):
     word: str
     firm: bool
     level: int = 0
+
+
+class _Saved(Struct, frozen=True):
+    """`until` in seconds since the epoch; `scope`: `model:` and the routed model."""
+
+    credential: str
+    scope: str
+    word: str
+    firm: bool
+    until: float
+
+
+class _Snapshot(Struct, frozen=True):
+    version: int
+    cooldowns: list[_Saved] = []
 
 
 class Pool:
@@ -126,9 +143,17 @@ class Pool:
         if len(self._cooldowns) > _MOST_STATES:
             self._cooldowns.popitem(last=False)
 
-    def rest(self, credential: str, model: str, state: Cooldown) -> None:
-        """A cooldown that comes from elsewhere."""
-        self._cooldowns[credential, model] = state
+    def restore(self, data: Json, now: float, wall: float) -> None:
+        """Takes a snapshot of cooldowns back; `wall`: the Unix time of `now`. ValueError if it is none."""
+        try:
+            saved = msgspec.convert(data, _Snapshot)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"no snapshot of accounts: {error}") from None
+        for rest in saved.cooldowns:
+            until = rest.until + now - wall
+            if until > now:
+                key = (rest.credential, rest.scope.removeprefix("model:"))
+                self._cooldowns[key] = Cooldown(until, rest.word, rest.firm)
 
     def _quota(self, old: Cooldown | None, error: ProxyError, now: float) -> Cooldown:
         level = old.level if old is not None and old.word == QUOTA else 0

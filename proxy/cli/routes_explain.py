@@ -3,43 +3,32 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime
+from datetime import time as daytime
 from pathlib import Path
+from time import time
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from msgspec import Struct
 
-from proxy.accounts.pool import Cooldown, Pool
+from proxy.accounts.pool import Pool
 from proxy.cli.main import FAILED, OK, USAGE, parser, read, two_dashes
 from proxy.cli.verbs import WIRES
 from proxy.explain import explain
-from proxy.jsonio import Body, encode, top_level
+from proxy.jsonio import Body, decode, encode, top_level
 from proxy.upstream.prepare import Ask
 
 if TYPE_CHECKING:
     from proxy.net.api import Headers
 
 _NOW: Final = 1000.0
-"""The pool's clock begins anywhere; a state file counts from it."""
+"""The pool's clock may begin anywhere."""
 _SAMPLES: Final[dict[str, Body]] = {
     "chat": {"messages": [{"role": "user", "content": "hello"}]},
     "responses": {"input": "hello"},
     "anthropic": {"max_tokens": 1024, "messages": [{"role": "user", "content": "hello"}]},
     "gemini": {"contents": [{"role": "user", "parts": [{"text": "hello"}]}]},
 }
-
-
-class Resting(Struct, frozen=True, forbid_unknown_fields=True):
-    """One cooldown of a state file."""
-
-    credential: str
-    model: str
-    seconds: float
-    word: str = "quota"
-    firm: bool = True
-
-
-_state = msgspec.json.Decoder(list[Resting])
 
 
 def run(arguments: list[str]) -> int:
@@ -50,6 +39,7 @@ def run(arguments: list[str]) -> int:
     options.add_argument("--surface", choices=WIRES, default="chat")
     options.add_argument("--header", action="append", default=[])
     options.add_argument("--state")
+    options.add_argument("--at")
     options.add_argument("--json", action="store_true")
     found = options.parse_args(two_dashes(arguments))
     loaded = read(found)
@@ -58,7 +48,7 @@ def run(arguments: list[str]) -> int:
         ask = Ask(wire=found.surface, body=body, headers=_headers(found.header))
         if found.surface == "gemini":
             ask.model, ask.stream = found.model, False
-        pool = _pool(found.state)
+        pool = _pool(found.state, _time(found.at))
     except (OSError, ValueError) as error:
         sys.stderr.write(f"pointsman: {_reason(error)}\n")
         return USAGE
@@ -96,19 +86,30 @@ def _headers(given: list[str]) -> Headers:
     return found
 
 
-def _pool(file: str | None) -> Pool:
+def _pool(file: str | None, wall: float) -> Pool:
+    """A fresh pool, or one as a state file describes it."""
     pool = Pool()
     if file is None:
         return pool
     try:
-        resting = _state.decode(Path(file).read_bytes())
-    except msgspec.DecodeError as error:
-        raise ValueError(f"{file}: is no list of cooldowns: {error}") from None
-    for rest in resting:
-        pool.rest(
-            rest.credential, rest.model, Cooldown(_NOW + rest.seconds, rest.word, firm=rest.firm)
-        )
+        pool.restore(decode(Path(file).read_bytes()), _NOW, wall)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise ValueError(f"{file}: {error}") from None
     return pool
+
+
+def _time(text: str | None) -> float:
+    """`14:30` (today) or `2026-01-31T14:30` as Unix time; now for none."""
+    if text is None:
+        return time()
+    now = datetime.now().astimezone()
+    try:
+        if "T" in text:
+            return datetime.fromisoformat(text).timestamp()
+        moment = daytime.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"--at {text}: should be 14:30 or 2026-01-31T14:30") from None
+    return now.replace(hour=moment.hour, minute=moment.minute, second=0).timestamp()
 
 
 def _reason(error: OSError | ValueError) -> str:

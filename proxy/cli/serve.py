@@ -17,7 +17,7 @@ from proxy.config.settings import refuse_open
 from proxy.routing.load import again
 from proxy.secret import Secret
 from proxy.store import files
-from proxy.store.state import folder
+from proxy.store.xdg import folder
 
 if TYPE_CHECKING:
     import argparse

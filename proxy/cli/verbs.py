@@ -77,11 +77,12 @@ VERBS = (
         Option("--surface", "WIRE", "the protocol of the body; default: chat", WIRES),
         Option("--header", "NAME:VALUE", "a header of the request; may be given again"),
         Option("--state", FILE, "cooldowns of accounts, as JSON"),
+        Option("--at", "TIME", "as if it were then: 14:30, or 2026-01-31T14:30"),
         JSON,
         arguments="[MODEL]",
-        more="The state is a list of cooldowns:\n"
-        '  [{"credential": "routes:zai:0a1b2c3d4e5f", "model": "glm-4.7", "seconds": 60,\n'
-        '    "word": "quota", "firm": true}]',
+        more="A state file:\n"
+        '  {"version": 1, "cooldowns": [{"credential": "routes:zai:0a1b2c3d4e5f",\n'
+        '    "scope": "model:glm-4.7", "word": "quota", "firm": true, "until": 1767225600}]}',
     ),
     Verb(
         "routes import",

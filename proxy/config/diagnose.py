@@ -59,7 +59,7 @@ class Problem(Struct, frozen=True):
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
         lines = [f"{where}: {self.message} [{self.code}]"]
         if self.line and self.source:
-            shown, caret = _window(masked_line(self.source), self.column)
+            shown, caret = _window(_masked(self.source), self.column)
             number = str(self.line)
             lines += [f"  {number} | {shown}", f"  {' ' * len(number)} | {' ' * caret}^"]
         if self.also:
@@ -190,7 +190,10 @@ def quoted(value: str) -> str:
 
 def masked_line(line: str) -> str:
     """A line with stars for what looks like a credential in it."""
+    return _masked(line)
 
+
+def _masked(line: str) -> str:
     def pair(match: re.Match[str]) -> str:
         value = match[2]
         if _REFERENCE.match(value):

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from proxy.store import files
-from proxy.store.state import folder, name_of
+from proxy.store.xdg import folder, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

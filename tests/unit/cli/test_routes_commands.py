@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 
@@ -39,6 +40,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
     (tmp_path / "routes.d").mkdir()
     (tmp_path / "routes.d" / "10.toml").write_text(ROUTES)
+    (tmp_path / "list.json").write_text("[]")
     return tmp_path
 
 
@@ -97,12 +99,17 @@ def test_explain_over_every_surface(surface, folder, capsys):
 def test_explain_with_a_state(folder, capsys):
     assert __main__.main(["routes", "explain", "best", "--json"]) == 0
     first = json.loads(capsys.readouterr().out)["choices"][0]["credential"]
-    state = [{"credential": first, "model": "best", "seconds": 60}]
+    rest = {"credential": first, "scope": "model:best", "word": "quota", "firm": True}
+    until = datetime.fromisoformat("2026-01-31T15:00").timestamp()
+    state = {"version": 1, "cooldowns": [{**rest, "until": until}]}
     (folder / "state.json").write_text(json.dumps(state))
-    assert __main__.main(["routes", "explain", "best", "--state", "state.json", "--json"]) == 0
+    words = ["routes", "explain", "best", "--state", "state.json", "--json", "--at"]
+    assert __main__.main([*words, "2026-01-31T14:30"]) == 0
     choices = json.loads(capsys.readouterr().out)["choices"]
     assert choices[0]["credential"] != first
     assert [(c["credential"], c["position"]) for c in choices][-1] == (first, 0)
+    assert __main__.main([*words, "2026-01-31T15:00"]) == 0
+    assert json.loads(capsys.readouterr().out)["choices"][0]["credential"] == first
 
 
 @pytest.mark.parametrize(
@@ -112,7 +119,9 @@ def test_explain_with_a_state(folder, capsys):
         ([], 2, "needs a MODEL"),
         (["--request", "none.json"], 2, "none.json: No such file"),
         (["m", "--header", "broken"], 2, "NAME:VALUE"),
-        (["m", "--state", "routes.d/10.toml"], 2, "no list of cooldowns"),
+        (["m", "--state", "routes.d/10.toml"], 2, "10.toml: JSON is malformed"),
+        (["m", "--state", "list.json"], 2, "no snapshot of accounts"),
+        (["m", "--at", "noon"], 2, "should be 14:30"),
         (["m", "--request", "routes.d/10.toml"], 2, "no JSON object"),
     ],
 )

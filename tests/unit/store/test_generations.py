@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from proxy.store.generations import KEPT, Generations
-from proxy.store.state import folder, name_of
+from proxy.store.xdg import folder, name_of
 from proxy.store.status import Status, StatusFile, birth_of
 
 
