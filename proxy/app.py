@@ -16,7 +16,7 @@ from proxy.net.transport import Transport
 from proxy.reload import Generation
 from proxy.sources import Watch
 from proxy.surface.router import App
-from proxy.surface.server import serve
+from proxy.surface.server import Stop, serve
 from proxy.telemetry.log import Log
 from proxy.upstream.offline import WithDemo
 
@@ -47,26 +47,6 @@ def run(loaded: Loaded, origin: Origin, *, ready: Callable[[str], None] | None =
     return 0
 
 
-class Stop:
-    """When to end. `event` is set at once; what is under way has until the grace is over."""
-
-    def __init__(self) -> None:
-        self.event = trio.Event()
-        self.signals = 0
-        self._grace = trio.CancelScope()
-
-    def set(self, grace: float) -> None:
-        """Ends; a shorter grace replaces a longer one."""
-        self.event.set()
-        self._grace.deadline = min(self._grace.deadline, trio.current_time() + grace)
-
-    async def grace(self) -> None:
-        """Returns when the grace is over."""
-        await self.event.wait()
-        with self._grace:
-            await trio.sleep_forever()
-
-
 class Application:
     """The objects of one process."""
 
@@ -87,6 +67,7 @@ class Application:
             )
         )
         self._generation = Generation(loaded, self._app, origin, os.environ)
+        self._terminal = has_terminal()
         self._inherited = handover.inherited(os.environ)
         self._sockets: list[socket.socket] = []
         self._stop: Stop
@@ -116,7 +97,7 @@ class Application:
         settings = self._settings
         old = self._inherited
         given = old.sockets_for(settings.host, settings.port) if old is not None else None
-        self._sockets = await serving.start(serve, settings, self._app, self._stop.event, given)
+        self._sockets = await serving.start(serve, settings, self._app, self._stop, given)
         url = url_of(settings, self._sockets[0].getsockname()[1])
         self._log.line("info", "listening", url=url)
         self._log.flush()
@@ -147,13 +128,15 @@ class Application:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """TERM, INT: the first lets requests finish, the second ends them. HUP: reload. USR2: restart."""
+        """TERM, INT: the first lets requests finish, the second ends them. USR2: restart. HUP: reload,
+        or the end of the terminal that the server was started in.
+        """
         more = [number for number in (_HANGUP, _RESTART) if number is not None]
         with trio.open_signal_receiver(*_STOPS, *more) as signals:
             task_status.started()
             async for number in signals:
                 name = signal.Signals(number).name
-                if number == _HANGUP:
+                if number == _HANGUP and not self._lost_terminal():
                     self._log.line("info", "reloading", signal=name)
                     background.start_soon(self._generation.reload, "hangup")
                 elif number == _RESTART:
@@ -165,6 +148,10 @@ class Application:
                     if self._stop.signals > 1:
                         serving.cancel()
                     self._stop.set(self._app.live.settings.shutdown_grace)
+
+    def _lost_terminal(self) -> bool:
+        """Whether a hang-up is what it once meant: the terminal that we were started in is closed."""
+        return self._terminal and not has_terminal()
 
     async def _hand_over(self) -> None:
         """Starts a successor; once it serves, this process only finishes what it has begun."""
@@ -181,7 +168,7 @@ class Application:
             return
         self._generation.retire()
         self._log.line("info", "handed-over", pid=pid)
-        self._stop.set(_HANDED_OVER)
+        self._stop.set(_HANDED_OVER, patient=True)
 
     async def _end(self, serving: trio.CancelScope) -> None:
         """When the grace is over, open streams end with an error event, then with their connections."""
@@ -194,6 +181,15 @@ class Application:
         while True:
             await trio.sleep(_FLUSH)
             self._log.flush()
+
+
+def has_terminal() -> bool:
+    """Whether this process has a controlling terminal."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | getattr(os, "O_NOCTTY", 0)))
+    except OSError:
+        return False
+    return True
 
 
 def url_of(settings: Settings, port: int) -> str:

@@ -188,6 +188,42 @@ async def test_streams_outlive_reloads_and_a_restart(tmp_path):
     assert "crash" not in log
 
 
+async def test_an_idle_connection_is_answered_once_more_after_a_restart(tmp_path):
+    server = Server(tmp_path, free_port())
+    ask_list = f"GET /v1/models HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\r\n".encode()
+    with (tmp_path / "log").open("w") as log:
+        old = await trio.lowlevel.open_process(
+            server.command, cwd=tmp_path, env=server.environ, stdout=log, stderr=log
+        )
+    await server.until(lambda status: status.get("generation") == 1)
+    stream = await trio.open_tcp_stream("127.0.0.1", server.port)
+    await stream.send_all(ask_list)
+    assert b"200 OK" in await stream.receive_some()
+    os.kill(old.pid, signal.SIGUSR2)
+    await server.until(lambda status: status.get("pid") not in (None, old.pid))
+    await trio.sleep(0.3)
+    await stream.send_all(ask_list)
+    answer = await stream.receive_some()
+    assert b"200 OK" in answer
+    assert b"connection: close" in answer
+    await stream.aclose()
+    with trio.fail_after(10):
+        assert await old.wait() == 0
+    os.kill(server.status["pid"], signal.SIGTERM)
+    await server.until(lambda status: not status)
+
+
+def test_a_closed_terminal_ends_the_server(tmp_path):
+    server = Server(tmp_path, free_port())
+    pid, terminal = os.forkpty()
+    if not pid:
+        os.execve(sys.executable, server.command, server.environ)
+    trio.run(server.until, lambda status: status.get("generation") == 1)
+    os.close(terminal)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert server.status == {}
+
+
 async def test_at_the_end_of_its_grace_a_stream_ends_with_an_error_event(tmp_path):
     """The grace is shortened from outside: no key of the configuration sets it."""
     upstream = Upstream()

