@@ -293,6 +293,9 @@ def _inside(info: ErrorInfo) -> ProxyError:
 
 def _broken(broken: UpstreamBroken) -> ProxyError:
     """A failure below HTTP."""
+    if broken.kind == "stopped":
+        # Nobody's fault: no other credential would do better, and none must rest for it.
+        return ProxyError(broken.reason, fault=Fault.OURS, status=503, kind="server_stopping")
     timeout = broken.kind == "timeout"
     return ProxyError(
         f"the upstream could not be reached: {broken.reason}",

@@ -20,6 +20,8 @@ ALLOWED = {
         "surface",
         "exchange",
         "sources",
+        "reload",
+        "handover",
         "routing",
         "config",
         "accounts",
@@ -29,10 +31,14 @@ ALLOWED = {
         "store",
         "upstream",
     },
-    "sources": {"routing", "config"},
+    "reload": {"config", "sources", "store"},
+    "sources": set(),
+    "handover": set(),
     "auth": {"store", "net", "upstream", "config"},
+    "explain": {"routing", "accounts", "upstream", "wire", "config", "convo"},
     "surface": {
         "exchange",
+        "explain",
         "wire",
         "routing",
         "accounts",
@@ -85,13 +91,19 @@ MODULES_ONLY = {
 """Edges that hold for some modules of the lower area only."""
 TYPES_ONLY = {
     ("exchange", "proxy.surface.http"),  # the protocol of a responder; its server stays unknown
+    ("reload", "proxy.routing.load"),  # what it is handed, not what it makes
+    ("reload", "proxy.surface.router"),
+    ("reload", "proxy.telemetry.log"),
     ("telemetry", "proxy.config.model"),  # what a log line names
     ("telemetry", "proxy.convo.model"),
     ("telemetry", "proxy.upstream.prepare"),
 }
 """Edges for annotations only, under `if TYPE_CHECKING`: area -> module."""
 PLACES = {
-    "trio": {"app", "surface", "exchange", "sources", "upstream", "auth", "net", "store", "cli"},
+    "trio": {
+        *("app", "surface", "exchange", "sources", "reload", "handover"),
+        *("upstream", "auth", "net", "store", "cli"),
+    },
     "httpx": {"net"},
     "httpcore": {"net"},
     "hypercorn": {"surface/asgi.py"},

@@ -224,6 +224,11 @@ def quoted(value: str) -> str:
     return "'" + "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown) + "'"
 
 
+def masked_line(line: str) -> str:
+    """A line with stars for what looks like a credential in it."""
+    return _masked(line)
+
+
 def _masked(line: str) -> str:
     def pair(match: re.Match[str]) -> str:
         value = match[2]

@@ -11,7 +11,7 @@ import trio
 from proxy.http1.encodings import BadCoding, Decoder, UnknownCoding, decoder_for
 from proxy.http1.limits import BadResponse
 from proxy.http1.response import ResponseParser
-from proxy.net.api import Call, Headers, UpstreamBroken
+from proxy.net.api import Call, Headers, UpstreamBroken, stopped
 from proxy.net.origin import Address, Origin
 from proxy.net.sock import Nudged, Stream, StreamBroken
 
@@ -31,6 +31,7 @@ class Connection:
         "parser",
         "limit",
         "nudge_after",
+        "stopped",
         "stream",
         "used",
     )
@@ -44,6 +45,7 @@ class Connection:
         self.nudge_after = 0.0
         self._nudges = 0
         self.expired = False
+        self.stopped = False
         self._poll = select.poll()
         self._poll.register(stream.fd, select.POLLIN)
 
@@ -88,6 +90,8 @@ class Connection:
                 begun = True
                 await stream.send(call.body)
         except StreamBroken:
+            if self.stopped:
+                raise stopped() from None
             if self.expired:
                 raise self._timeout("first byte") from None
             if not begun and not stream.writing:
@@ -111,6 +115,8 @@ class Connection:
 
     def broken(self, error: StreamBroken | BadResponse, late: str) -> UpstreamBroken:
         """What to tell of a failure while reading."""
+        if self.stopped:
+            return stopped()
         if self.expired:
             return self._timeout(late)
         if isinstance(error, BadResponse):

@@ -240,10 +240,12 @@ class FastConnection:
         self.stream.abort()
         self.scope.cancel()
 
-    def drain(self) -> None:
-        """The server stops: this request is the last, and an idle connection ends."""
+    def drain(self, *, patient: bool) -> None:
+        """The server stops: this request is the last, and an idle connection ends (`patient`: unless
+        one more comes).
+        """
         self.closing = True
-        if self.phase == IDLE:
+        if self.phase == IDLE and not patient:
             self.stream.abort()
 
     async def run(self) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote
 
 import trio
+from msgspec.structs import replace
 
 from proxy import exchange
 from proxy.accounts.client_keys import KeyUsage
@@ -37,6 +38,7 @@ _POSTS: Final[dict[bytes, tuple[str, bool]]] = {
 _GEMINI: Final = b"/v1beta/models/"
 _CODE_ASSIST: Final = b"/v1internal:"
 _MODELS: Final = b"/v1/models"
+_EXPLAIN: Final = b"x-pointsman-explain"
 _EVENTS: Final = b"/api/event_logging/batch"
 _FAST: Final = (b"/v1/", b"/v1beta/", b"/v1internal:", b"/api/event_logging/")
 # Gemini's methods: whether it counts, whether it streams.
@@ -50,14 +52,17 @@ Reply: TypeAlias = tuple[int, "Headers", bytes]
 
 
 class App:
-    """What the server calls: one instance per configuration generation.
-
-    `usage`: what client keys have used, handed on from generation to generation.
+    """What the server calls. `renew` makes a new generation of the configuration serve; requests
+    under way keep theirs. `usage`: what client keys have used, over all generations.
     """
 
-    def __init__(self, live: Live, usage: KeyUsage | None = None) -> None:
+    def __init__(self, live: Live) -> None:
+        self.usage = KeyUsage()
+        self.renew(live)
+
+    def renew(self, live: Live) -> None:
+        """From now on requests are served with this."""
         self.live = live
-        self.usage = usage or KeyUsage()
         self._gate = Gate(live.settings.api_keys, live.settings.keys)
 
     def is_fast(self, method: bytes, path: bytes) -> bool:
@@ -77,6 +82,8 @@ class App:
             if request.method == b"POST":
                 ask = _ask(request)
                 if ask is not None:
+                    if _EXPLAIN in request.table:
+                        out.extra_headers = [*out.extra_headers, self._explained(ask, key)]
                     await self._answer(ask, key, out)
                     return
             status, headers, body = self._other(request, key)
@@ -97,6 +104,16 @@ class App:
             await exchange.run(ask, out, self.live)
         finally:
             self.usage.leave(key)
+
+    def _explained(self, ask: Ask, key: ClientKey | None) -> tuple[bytes, bytes]:
+        """The digest of what `routes explain` would say of this request now."""
+        from proxy.explain import explain  # few ask for it
+
+        if key is not None:
+            ask = replace(ask, key=key.name, models=key.models)
+        live = self.live
+        found = explain(ask, live.table, live.settings, live.pool, trio.current_time())
+        return _EXPLAIN, found.digest.encode()
 
     def _listed(self, key: ClientKey | None) -> tuple[ListedModel, ...]:
         """The models that a client key may ask for."""

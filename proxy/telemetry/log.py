@@ -26,7 +26,7 @@ class Log:
     def __init__(self, *, debug: bool = False, descriptor: int = 2) -> None:
         self._lines: list[str] = []
         self._lost = 0
-        self._debug = debug
+        self.debug = debug
         self._descriptor = descriptor
 
     def line(self, level: str, event: str, **fields: object) -> None:
@@ -36,6 +36,14 @@ class Log:
             return
         text = "".join(f" {name}={_clean(value)}" for name, value in fields.items() if value != "")
         self._lines.append(f"{strftime('%H:%M:%S')} {level} {event}{text}\n")
+
+    def text(self, level: str, text: str) -> None:
+        """Adds one line of free text, such as a part of a report."""
+        if len(self._lines) >= _MOST_LINES:
+            self._lost += 1
+            return
+        shown = "".join(c if c.isprintable() else " " for c in text[:300])
+        self._lines.append(f"{strftime('%H:%M:%S')} {level}   {shown}\n")
 
     def flush(self) -> None:
         """Writes what was gathered."""
@@ -85,7 +93,7 @@ class Log:
     def crash(self, where: str, error: BaseException) -> None:
         """A fault of ours: type and place; the traceback only with `debug: true`."""
         self.line("error", "crash", where=where, error=f"{type(error).__name__}: {error}")
-        if self._debug:
+        if self.debug:
             self.flush()
             sys.excepthook(type(error), error, error.__traceback__)
 
