@@ -259,6 +259,33 @@ async def test_at_the_end_of_its_grace_a_stream_ends_with_an_error_event(tmp_pat
     assert text.endswith("0\r\n\r\n")
 
 
+async def test_a_second_term_forces(tmp_path):
+    upstream = Upstream()
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, upstream.serve, 0)
+        server = Server(tmp_path, listeners[0].socket.getsockname()[1])
+        with (tmp_path / "log").open("w") as log:
+            process = await trio.lowlevel.open_process(
+                server.command, cwd=tmp_path, env=server.environ, stdout=log, stderr=log
+            )
+        await server.until(lambda status: status.get("generation") == 1)
+        answers: list[bytes] = []
+        async with trio.open_nursery() as clients:
+            clients.start_soon(ask, server.port, "model-0", "go", answers)
+            while not upstream.open:  # noqa: ASYNC110  # as above
+                await trio.sleep(0.05)
+            await trio.sleep(PACE)
+            process.send_signal(signal.SIGTERM)
+            await trio.sleep(2 * PACE)
+            assert process.poll() is None
+            assert not answers
+            process.send_signal(signal.SIGTERM)
+        with trio.fail_after(5):
+            assert await process.wait() == 0
+        nursery.cancel_scope.cancel()
+    assert not whole(answers[0])
+
+
 async def test_a_successor_that_cannot_start_changes_nothing(tmp_path):
     upstream = Upstream()
     async with trio.open_nursery() as nursery:
