@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 _SECRET_NAME: Final = re.compile(
     r"(?i)(?:[\w-]*(?:key|token|secret|password|dsn)s?|authorization|cookie|cf-clearance)\Z"
 )
-_NO_SECRET: Final = ("model", "models", "weight", "proxy", "name")
-"""Inside a list of keys, what is no key."""
 _REFERENCE: Final = ("env:", "file:")
 _NAMED: Final = re.compile(r"\s*(?:- +)?(?:\[+[^\]\n]*\]+\s*\Z|[\w.\"'-]+\s*(?::\s|:\Z|=)\s*)")
 _USER: Final = re.compile(r"(?<=://)[^/@\s\"']+(?=@)")
@@ -58,8 +56,7 @@ def _secrets(value: Json, *, secret: bool) -> Iterator[str]:
     """All texts below a name that holds credentials."""
     if isinstance(value, dict):
         for name, item in value.items():
-            inner = (secret and name not in _NO_SECRET) or bool(_SECRET_NAME.match(name))
-            yield from _secrets(item, secret=inner)
+            yield from _secrets(item, secret=bool(_SECRET_NAME.match(name)))
     elif isinstance(value, list):
         for item in value:
             yield from _secrets(item, secret=secret)

@@ -231,5 +231,7 @@ def test_masks(file, text):
 def test_what_is_no_secret_stays():
     text = 'keys = ["env:ZAI_KEY", "abc"]\nbase-url = "https://x.example/abcd"\nname = "abc-d"\n'
     assert masked("r.toml", text) == text.replace('"abc"]', '"***"]')
+    limits = '[keys.alice]\nkey = "env:K"\nmodels = ["m"]\nlimits = { requests = "60/1m" }\n'
+    assert masked("r.toml", limits) == limits
     broken = "port: 1\n[upstreams.x]\nurl = [\n"
     assert masked("r.toml", broken) == broken.replace("1", "*")
