@@ -7,6 +7,7 @@ prefix route with `any-model` lets clients make up names.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
@@ -14,6 +15,7 @@ from msgspec import Struct
 from proxy.accounts.cooldown import QUOTA, RULES, backoff
 from proxy.config.model import Candidate, Plan, Target
 from proxy.errors import Fault, ProxyError, Retry
+from proxy.net.api import Headers
 
 _MOST_STATES: Final = 20_000
 _MOST_CURSORS: Final = 20_000
@@ -26,6 +28,13 @@ class Cooldown(Struct):
     word: str
     firm: bool
     level: int = 0
+
+
+class Ticket(Struct):
+    """One request that waits for a place; `candidate` is set before `wake` is called."""
+
+    deadline: float
+    candidate: Candidate | None = None
 
 
 class Pool:
@@ -44,7 +53,13 @@ class Pool:
         start = self._turn(("", plan.model)) % len(plan.targets)
         return plan.targets[start:] + plan.targets[:start]
 
-    def order(self, target: Target, plan: Plan, now: float) -> list[Candidate]:
+    def order(
+        self,
+        target: Target,
+        plan: Plan,
+        now: float,
+        session: str = "",  # noqa: ARG002  # affinity
+    ) -> list[Candidate]:
         """The candidates to try in turn: free ones by strategy, then suspicious ones, soonest first."""
         candidates = target.candidates
         if plan.strategy == "round-robin" and len(candidates) > 1:
@@ -102,16 +117,33 @@ class Pool:
         else:
             del self.in_flight[key]
 
-    def succeeded(self, candidate: Candidate, model: str) -> None:
+    def succeeded(self, candidate: Candidate, plan: Plan, now: float, session: str = "") -> None:  # noqa: ARG002
         """Clears what stood against the credential for this model."""
         if self._cooldowns:
-            self._cooldowns.pop((candidate.credential.id, model), None)
+            self._cooldowns.pop((candidate.credential.id, plan.model), None)
 
-    def failed(self, candidate: Candidate, model: str, error: ProxyError, now: float) -> None:
+    def signals(self, candidate: Candidate, headers: Headers, now: float, wall: float) -> None:
+        """What a reply's headers tell of the credential's quota."""
+
+    def enqueue(self, plan: Plan, now: float, wake: Callable[[], None]) -> Ticket | None:  # noqa: ARG002
+        """A place in the queue for a full credential; None if there is none to wait for."""
+        return None
+
+    def leave(self, ticket: Ticket) -> None:
+        """The waiting is over, however it ended."""
+
+    def failed(
+        self,
+        candidate: Candidate,
+        plan: Plan,
+        error: ProxyError,
+        now: float,
+        session: str = "",  # noqa: ARG002
+    ) -> None:
         """Sets the cooldown that the error asks for, if any."""
         if error.fault is not Fault.UPSTREAM or error.retry is Retry.NEVER:
             return
-        key = (candidate.credential.id, model)
+        key = (candidate.credential.id, plan.model)
         old = self._cooldowns.get(key)
         if error.status == 429:
             state = self._quota(old, error, now)

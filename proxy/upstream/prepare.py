@@ -3,9 +3,10 @@ translated otherwise. Pure; everything decoded once is kept for the next candida
 
 from __future__ import annotations
 
-from msgspec import DecodeError, Raw, Struct
+from msgspec import DecodeError, Raw, Struct, field, structs
 
 from proxy import wire as wires
+from proxy.clock import request_id
 from proxy.config.model import Candidate, Plan, Settings
 from proxy.convo.model import Lost, Request
 from proxy.errors import bad_request
@@ -14,14 +15,15 @@ from proxy.net.api import Call, Headers
 from proxy.routing import payload
 from proxy.upstream import get as provider_of
 from proxy.upstream.base import Action, Client
-from proxy.wire.base import Target, Wire
+from proxy.wire.base import AnswerContext, Target, Wire
 
 
 class Ask(Struct):
     """One model request as a surface understood it.
 
     `model` and `stream` come from the URL where they stand there (Gemini); "" and None otherwise.
-    `framing`: how the client wants its stream (`sse`, `json`).
+    `framing`: how the client wants its stream (`sse`, `json`). `key`: name of the client's key.
+    `id`: by which a person finds the request in the log.
     """
 
     wire: str
@@ -31,6 +33,8 @@ class Ask(Struct):
     model: str = ""
     stream: bool | None = None
     framing: str = "sse"
+    key: str = ""
+    id: str = field(default_factory=request_id)
 
 
 class Work:
@@ -51,7 +55,17 @@ class Work:
             ask.wire, self.client = "responses", wires.get("responses")
         self.model = ask.model or self._text("model")
         self.stream = self.top.get("stream") == _TRUE if ask.stream is None else ask.stream
+        self.streams = self.stream and not ask.count
+        """Whether the client gets a stream."""
         self.lost: list[Lost] = []
+        self.attempts = 0
+        """Upstream calls so far."""
+        self.session = ""
+        """Name of the conversation, for affinity."""
+        self.resumes = 0
+        """How often a broken answer was taken up by another upstream."""
+        self.continued: Request | None = None
+        """What asks an upstream to go on with an answer that broke, instead of the client's request."""
         self._request: Request | None = None
         self._seen = Client(ask.wire, ask.headers)
 
@@ -83,6 +97,24 @@ class Work:
         if self.ask.count:
             return "count"
         return "stream" if self.stream else "generate"
+
+    def context(
+        self, candidate: Candidate, plan: Plan, now: int, unique: str, *, resumes: bool
+    ) -> AnswerContext:
+        """What encoders of the answer may need. `resumes`: another upstream may have to go on with it."""
+        if resumes:
+            request: Request | None = self.request
+        else:
+            # Another call may have decoded it meanwhile; answers of the same wire need no such help.
+            request = None if self.same_wire(candidate) else self._request
+        return AnswerContext(
+            request=request,
+            model=plan.model,
+            stream=self.stream,
+            now=now,
+            id=unique,
+            framing=self.ask.framing,
+        )
 
     def call(self, candidate: Candidate, plan: Plan, settings: Settings) -> Call:
         """The request as it goes to this candidate. Raises ProxyError for what it cannot say."""
@@ -118,16 +150,17 @@ class Work:
         target = Target(
             model=candidate.model, capability=candidate.capability, provider=credential.provider
         )
-        if self.same_wire(candidate):
+        if self.continued is None and self.same_wire(candidate):
             body = dict(self.top)
             if not self.ask.model:
                 body["model"] = Raw(encode(candidate.model))
             if plan.reasoning is not None:
                 upstream.patch_reasoning(body, plan.reasoning, target)
             return body
-        request = self.request
+        request = self.continued or self.request
         if plan.reasoning is not None:
-            request.reasoning = plan.reasoning
+            # Racing calls share the request, so it is not changed in place.
+            request = structs.replace(request, reasoning=plan.reasoning)
         self.lost.clear()
         return upstream.encode_request(request, target, self.lost)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -59,14 +60,14 @@ def test_balance_rotates_targets_and_failover_does_not() -> None:
 )
 def test_firm_cooldowns_last_as_the_table_says(status: int, seconds: int) -> None:
     pool, p = Pool(), plan(target("u", "a"))
-    pool.failed(p.targets[0].candidates[0], "m", failure(status), now=0.0)
+    pool.failed(p.targets[0].candidates[0], p, failure(status), now=0.0)
     assert ids(pool, p, seconds - 1) == []
     assert ids(pool, p, seconds + 1) == ["a"]
 
 
 def test_a_stumble_only_puts_a_credential_last() -> None:
     pool, p = Pool(), plan(target("u", "a", "b"), strategy="fill-first")
-    pool.failed(p.targets[0].candidates[0], "m", failure(500), now=0.0)
+    pool.failed(p.targets[0].candidates[0], p, failure(500), now=0.0)
     assert ids(pool, p, 1.0) == ["b", "a"]
     assert ids(pool, p, 61.0) == ["a", "b"]
 
@@ -75,37 +76,37 @@ def test_quota_backs_off_doubling_and_honours_a_hint() -> None:
     pool, p = Pool(), plan(target("u", "a"))
     only = p.targets[0].candidates[0]
     for expected in (1.0, 2.0, 4.0):
-        pool.failed(only, "m", failure(429), now=100.0)
+        pool.failed(only, p, failure(429), now=100.0)
         assert pool.wait(p, 100.0) == expected
-    pool.failed(only, "m", failure(429, retry_after=77.0), now=100.0)
+    pool.failed(only, p, failure(429, retry_after=77.0), now=100.0)
     assert pool.wait(p, 100.0) == 77.0
-    pool.succeeded(only, "m")
+    pool.succeeded(only, p, 0.0)
     assert pool.wait(p, 100.0) is None
 
 
 def test_disable_cooling_switches_the_quota_backoff_off_only() -> None:
     pool, p = Pool(disable_cooling=True), plan(target("u", "a"))
     only = p.targets[0].candidates[0]
-    pool.failed(only, "m", failure(429), now=0.0)
+    pool.failed(only, p, failure(429), now=0.0)
     assert ids(pool, p, 0.0) == ["a"]
-    pool.failed(only, "m", failure(401), now=0.0)
+    pool.failed(only, p, failure(401), now=0.0)
     assert ids(pool, p, 1.0) == []
 
 
 def test_a_clients_mistake_costs_the_credential_nothing() -> None:
     pool, p = Pool(), plan(target("u", "a"))
-    pool.failed(p.targets[0].candidates[0], "m", failure(400, retry=Retry.NEVER), now=0.0)
+    pool.failed(p.targets[0].candidates[0], p, failure(400, retry=Retry.NEVER), now=0.0)
     assert ids(pool, p) == ["a"]
 
 
 def test_exhausted_tells_quota_from_the_rest() -> None:
     pool, p = Pool(), plan(target("u", "a", "b"))
     first, second = p.targets[0].candidates
-    pool.failed(first, "m", failure(429, retry_after=9.0), now=0.0)
-    pool.failed(second, "m", failure(429, retry_after=5.0), now=0.0)
+    pool.failed(first, p, failure(429, retry_after=9.0), now=0.0)
+    pool.failed(second, p, failure(429, retry_after=5.0), now=0.0)
     error = pool.exhausted(p, 1.0)
     assert (error.status, error.kind, error.retry_after) == (429, "model_cooldown", 4.0)
-    pool.failed(first, "m", failure(401), now=0.0)
+    pool.failed(first, p, failure(401), now=0.0)
     assert (pool.exhausted(p, 1.0).status, pool.exhausted(p, 1.0).kind) == (503, "auth_unavailable")
 
 
@@ -123,7 +124,8 @@ def test_in_flight_limit_holds_a_credential_back() -> None:
 def test_made_up_models_do_not_grow_the_state() -> None:
     pool, p = Pool(), plan(target("u", "a"))
     for number in range(25_000):
-        pool.failed(p.targets[0].candidates[0], f"m{number}", failure(500), now=0.0)
+        made_up = msgspec.structs.replace(p, model=f"m{number}")
+        pool.failed(p.targets[0].candidates[0], made_up, failure(500), now=0.0)
     assert len(pool._cooldowns) <= 20_000
 
 
@@ -145,7 +147,7 @@ class Machine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 2), status=st.sampled_from([401, 403, 429, 500, 503]))
     def fail(self, which: int, status: int) -> None:
         chosen = self.plan.targets[0].candidates[which]
-        self.pool.failed(chosen, "m", failure(status), self.now)
+        self.pool.failed(chosen, self.plan, failure(status), self.now)
         if status in (401, 403):
             self.firm[chosen.credential.id] = self.now + 1800
         else:
@@ -154,7 +156,7 @@ class Machine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 2))
     def succeed(self, which: int) -> None:
         chosen = self.plan.targets[0].candidates[which]
-        self.pool.succeeded(chosen, "m")
+        self.pool.succeeded(chosen, self.plan, self.now)
         self.firm.pop(chosen.credential.id, None)
 
     @rule()
