@@ -85,9 +85,8 @@ async def run(ask: Ask, out: Responder, live: Live) -> None:
 
 async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
     """One request along its plan. Raises ProxyError where no upstream answered."""
-    begun = trio.current_time()
-    if plan.sticky != "none" and (len(plan.targets) > 1 or len(plan.targets[0].candidates) > 1):
-        ask = work.ask
+    begun, ask = trio.current_time(), work.ask
+    if plan.sticky != "none" and sum(len(target.candidates) for target in plan.targets) > 1:
         work.session = session_of(ask.wire, ask.headers, work.top, ask.key, plan.sticky)
     opened = await first_answer(work, plan, live)
     usage: Usage | None = None
@@ -107,7 +106,7 @@ async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
         await opened.close()
     failed = opened.lane.failed if opened.lane is not None else None
     label = live.labels.of(plan, opened.candidate)
-    live.log.served(work.ask, label, usage, failed, trio.current_time() - begun)
+    live.log.served(ask, label, usage, failed, trio.current_time() - begun)
 
 
 # Before the commit point

@@ -35,5 +35,5 @@ def pause(
         seconds = cooldown()
         return None if seconds is None or seconds > settings.max_retry_interval else seconds
     if failure.status >= 500 or failure.status == 408:
-        return PAUSE * 2 ** (round_ - 1)
+        return PAUSE * float(1 << (round_ - 1))
     return None
