@@ -329,20 +329,30 @@ async def go_on(
     if broken is None or broken.failed is None:
         return None
     await opened.close()
-    if broken.resumable and work.resumes < _RESUMES:
-        work.resumes += 1
+    work.broken.append(opened.candidate.credential.id)
+    if broken.resumable and len(work.broken) <= _RESUMES:
         work.continued = broken.resume(work.request)
-        for target in live.pool.targets(plan):
-            for candidate in live.pool.order(target, plan, trio.current_time(), work.session):
-                try:
-                    further = await attempt(work, candidate, plan, live, after=broken)
-                except ProxyError:
-                    continue
-                if work.ask.framing == "sse":
-                    await out.send(_RESUMED)
-                return further
+        for candidate in others_first(work, plan, live):
+            try:
+                further = await attempt(work, candidate, plan, live, after=broken)
+            except ProxyError:
+                continue
+            if work.ask.framing == "sse":
+                await out.send(_RESUMED)
+            return further
     await out.send(broken.give_up())
     return None
+
+
+def others_first(work: Work, plan: Plan, live: Live) -> list[Candidate]:
+    """Who may go on with a broken answer: those that did not break it yet, then those that did."""
+    now = trio.current_time()
+    order = [
+        candidate
+        for target in live.pool.targets(plan)
+        for candidate in live.pool.order(target, plan, now, work.session)
+    ]
+    return sorted(order, key=lambda candidate: candidate.credential.id in work.broken)
 
 
 async def refuse(

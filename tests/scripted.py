@@ -153,13 +153,14 @@ def chain(*upstreams, **more) -> Plan:
     return Plan(asked="m", model="m", targets=targets, **more)
 
 
-def plan(*names: str, strategy: str = "fill-first") -> Plan:
+def plan(*names: str, strategy: str = "fill-first", **more) -> Plan:
     candidates = tuple(Candidate(credential=credential(n), model="real") for n in names)
     return Plan(
         asked="m",
         model="m",
         targets=(Target(upstream="u", candidates=candidates),),
         strategy=strategy,
+        **more,
     )
 
 

@@ -62,8 +62,8 @@ class Work:
         """Upstream calls so far."""
         self.session = ""
         """Name of the conversation, for affinity."""
-        self.resumes = 0
-        """How often a broken answer was taken up by another upstream."""
+        self.broken: list[str] = []
+        """Credentials whose answer broke after output began."""
         self.continued: Request | None = None
         """What asks an upstream to go on with an answer that broke, instead of the client's request."""
         self._request: Request | None = None
