@@ -67,9 +67,8 @@ class Splice:
         """Whether another upstream could go on from here."""
         if self._whole or not self._single:
             return False
-        return not any(isinstance(self.parts[number], ToolUse) for number in self._pieces) and all(
-            isinstance(part, Text | Thinking | ToolUse) for part in self.parts
-        )
+        open_call = any(isinstance(self.parts[number], ToolUse) for number in self._pieces)
+        return not open_call and all(_replayable(part) for part in self.parts)
 
     def take(self, events: list[ev.Event]) -> list[ev.Event]:
         """The client's events for these of the present upstream, without its failure."""
@@ -89,8 +88,8 @@ class Splice:
         self._hop += 1
         self._numbers.clear()
         self._spent, self._usage = summed(self._spent, self._usage), None
-        if self._text >= 0:
-            self._overlap = Overlap(self._text_of(self._text))
+        texts = [n for n, part in enumerate(self.parts) if isinstance(part, Text)]
+        self._overlap = Overlap("".join(self._text_of(number) for number in texts))
 
     def close(self, error: ErrorInfo) -> list[ev.Event]:
         """Nobody goes on: ends what is open, and the stream with it."""
@@ -197,7 +196,7 @@ class Splice:
 
     def _flush(self, number: int, out: list[ev.Event]) -> None:
         """What an undecided overlap holds of this text, now that no more of it comes."""
-        if self._overlap is None or number != self._text:
+        if self._overlap is None or number != self._text or not self._overlap.held:
             return
         text = self._overlap.rest()
         self._overlap = None
@@ -252,17 +251,14 @@ class Overlap:
 
     def __init__(self, sent: str) -> None:
         self._tail = sent[-OVERLAP:]
-        self._held = ""
-        self.decided = not sent
+        self.held = ""
+        self.decided = False
 
     def feed(self, text: str) -> str:
         """What is new, once that is `decided`; "" until then."""
-        self._held += text
-        held, tail = self._held, self._tail
-        if self.decided:
-            return text
-        at = tail.find(held)
-        if 0 <= at < len(tail) - len(held):
+        self.held += text
+        at = self._tail.find(self.held)
+        if 0 <= at < len(self._tail) - len(self.held):
             # All of it stands inside the tail: the repetition may go on.
             return ""
         return self.rest()
@@ -270,11 +266,19 @@ class Overlap:
     def rest(self) -> str:
         """What is new of all that came."""
         self.decided = True
-        held, tail = self._held, self._tail
+        held, tail = self.held, self._tail
         for size in range(min(len(held), len(tail)), 0, -1):
             if tail.endswith(held[:size]) and (size >= _CHANCE or size == len(tail)):
                 return held[size:]
         return held
+
+
+def _replayable(part: Part) -> bool:
+    """Whether the next upstream can be shown this part, or does without it."""
+    if isinstance(part, ToolUse):
+        # A call that ended with half its arguments is refused everywhere.
+        return part.custom or not part.arguments or object_of(part.arguments) is not None
+    return isinstance(part, Text | Thinking)
 
 
 def _before_failure(events: list[ev.Event]) -> list[ev.Event]:

@@ -77,7 +77,7 @@ def script(kind: str, name: str, wire: str, rng: random.Random):
         "cut": whole[:cut],
         "pings": [piece for _ in range(200) for piece in (ping, 1.0)],
         "role only": [*whole[:begin], 600.0],
-        "empty": [whole[0], *whole[-2:]] if wire == "chat" else [whole[0], *whole[-2:]],
+        "empty": [whole[0], *whole[-2:]],
         "unreachable": [],
     }[kind]
     if kind == "unreachable":

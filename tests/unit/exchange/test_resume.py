@@ -75,9 +75,16 @@ def text_of(answer) -> str:
     return "".join(p.text for c in answer.choices[:1] for p in c.parts if isinstance(p, Text))
 
 
+def call_of(part: ToolUse) -> tuple[str, object]:
+    """Name and arguments; a free-form input is wrapped by some clients' wires, so it is left out."""
+    raw = object_of(part.arguments or "{}")
+    said = None if raw is None or part.custom else msgspec.json.decode(raw)
+    return part.name, None if isinstance(said, dict) and set(said) == {"input"} else said
+
+
 def calls_of(answer) -> list[tuple[str, object]]:
     return [
-        (part.name, json.loads(part.arguments or "{}"))
+        call_of(part)
         for choice in answer.choices[:1]
         for part in choice.parts
         if isinstance(part, ToolUse)
@@ -152,12 +159,12 @@ def resume_once(upstream, client, frames, cut, whole, rng, case) -> bool:
     answer = folded(events_of(client, sent))
     assert answer.error is None, told
     got = text_of(answer)
-    if 0 < overlap < 4:
-        assert full.strip() in got, told
-    elif not any(part for part in whole.choices[0].parts if not isinstance(part, Text)):
+    longest = max((n for n in range(1, len(rest) + 1) if before.endswith(rest[:n])), default=0)
+    if longest == overlap != 0 or (longest < 4 and not overlap):
+        # Else the text repeats itself there, and no rule could tell.
         assert got == full, (*told, overlap, before)
     sealed = [
-        (part.name, json.loads(part.arguments or "{}"))
+        call_of(part)
         for message in asked.messages
         for part in message.parts
         if isinstance(part, ToolUse)
@@ -282,7 +289,7 @@ async def test_usage_is_summed() -> None:
 async def test_two_resumes_at_most_and_then_the_error() -> None:
     broken = [FakeReply(200, [ROLE, chunk(content=f"<{n}>{n * 7}"), BREAK]) for n in range(4)]
     transport = FakeTransport(*broken)
-    out, live = await exchange(transport, plan("a", "b", "c", "d", **RESUME), stream=True)
+    out, _ = await exchange(transport, plan("a", "b", "c", "d", **RESUME), stream=True)
     assert len(transport.calls) == 3
     answer = folded(events_of("chat", out.body))
     assert text_of(answer) == "<0>0<1>7<2>14"
