@@ -10,7 +10,6 @@ This module knows no HTTP server and no provider by name. Whatever fails before 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -18,10 +17,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import trio
 from msgspec import Struct, field
 
-from proxy import wire as wires
 from proxy.accounts.affinity import session_of
 from proxy.accounts.pool import Pool
-from proxy.accounts.rounds import pause
+from proxy.accounts.rounds import has_choice, others_first, pause
 from proxy.config.model import Candidate, Plan, Settings, Target
 from proxy.convo import tokens
 from proxy.convo.model import ErrorInfo, Usage
@@ -35,6 +33,7 @@ from proxy.upstream import get as provider_of
 from proxy.upstream.fanout import HedgeBudget
 from proxy.upstream.opening import Opened
 from proxy.upstream.prepare import Ask, Work
+from proxy.wire import refusals
 from proxy.wire.lanes import Lane
 
 if TYPE_CHECKING:
@@ -48,12 +47,8 @@ _AFTER_END: Final = 1.0
 """Seconds that an upstream may take to close its stream after the terminal event."""
 _RESUMES: Final = 2
 """Most times that one answer is taken up again by another upstream."""
-_RESUMED: Final = b": resumed\n\n"
-_JSON: Final = b"application/json"
 
 Receive: TypeAlias = Callable[[float], Awaitable[bytes | None]]
-
-JSON: Final[Headers] = [(b"content-type", _JSON)]
 
 
 class Live(Struct):
@@ -76,26 +71,34 @@ async def run(ask: Ask, out: Responder, live: Live) -> None:
     try:
         work = Work(ask)
         plan = live.table.resolve(work.model)
+        if work.streams and live.settings.keepalive > 0:
+            out.wait_for([*work.kind, ask.tag()], work.keepalive, live.settings.keepalive)
         await serve(work, plan, out, live)
     except ProxyError as error:
         live.log.refused(ask, error)
         if not out.started:
-            await refuse(ask.wire, error, out, [(b"x-request-id", ask.id.encode())])
+            await refuse(ask.wire, error, out, [ask.tag()])
+            return
+        # A keep-alive has begun the stream already.
+        out.start(error.status, [])
+        context = work.context(None, plan.model, int(live.clock.now()), live.clock.unique())
+        await out.send(refusals.streamed(ask.wire, error, context))
+        await out.end()
 
 
 async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
     """One request along its plan. Raises ProxyError where no upstream answered."""
-    begun, ask = trio.current_time(), work.ask
-    if plan.sticky != "none" and sum(len(target.candidates) for target in plan.targets) > 1:
+    ask, work.begun = work.ask, trio.current_time()
+    if plan.sticky != "none" and has_choice(plan):
         work.session = session_of(ask.wire, ask.headers, work.top, ask.key, plan.sticky)
     opened = await first_answer(work, plan, live)
     usage: Usage | None = None
     try:
-        await commit(opened, work, plan, out, live)
+        await commit(opened, work, out)
         while True:
             await relay(opened, work, out, live)
-            usage = summed(usage, opened.usage)
-            record(opened, work, plan, live)
+            usage, now = summed(usage, opened.usage), trio.current_time()
+            broken = record(opened, work, plan, live, now)
             further = await go_on(opened, work, plan, out, live)
             if further is None:
                 break
@@ -104,9 +107,7 @@ async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
             await out.end()
     finally:
         await opened.close()
-    failed = opened.lane.failed if opened.lane is not None else None
-    label = live.labels.of(plan, opened.candidate)
-    live.log.served(ask, label, usage, failed, trio.current_time() - begun)
+    live.log.served(ask, opened.label, usage, broken, now - work.begun)
 
 
 # Before the commit point
@@ -148,13 +149,10 @@ async def one_round(work: Work, plan: Plan, live: Live) -> Opened:
             return await fanout.race(starts)
         hedge, allowed = plan.hedge, partial(live.hedges.spend, plan.model)
         return await fanout.hedge(starts, hedge.after, hedge.max, allowed)
-    except ProxyError:
+    except ProxyError as failure:
         if work.attempts > tried:
             raise
-        opened = await queued(work, plan, live)
-        if opened is None:
-            raise
-        return opened
+        return await queued(work, plan, live, failure)
 
 
 async def in_turn(work: Work, targets: Sequence[Target], plan: Plan, live: Live) -> Opened:
@@ -175,17 +173,17 @@ async def in_turn(work: Work, targets: Sequence[Target], plan: Plan, live: Live)
     raise failure
 
 
-async def queued(work: Work, plan: Plan, live: Live) -> Opened | None:
-    """Waits for a credential whose places are all taken; None if there is none to wait for."""
+async def queued(work: Work, plan: Plan, live: Live, failure: ProxyError) -> Opened:
+    """Waits for a credential whose places are all taken; raises `failure` if there is none."""
     wake = trio.Event()
     ticket = live.pool.enqueue(plan, trio.current_time(), wake.set)
     if ticket is None:
-        return None
+        raise failure
     try:
         with trio.move_on_at(ticket.deadline):
             await wake.wait()
         if ticket.candidate is None:
-            return None
+            raise failure
         return await attempt(work, ticket.candidate, plan, live)
     finally:
         live.pool.leave(ticket)
@@ -202,7 +200,7 @@ async def attempt(
     work.attempts += 1
     number, begun = work.attempts, trio.current_time()
     label, log = live.labels.of(plan, candidate), live.log
-    opened = Opened(candidate, live.pool, number, begun)
+    opened = Opened(candidate, live.pool, label, number, begun)
     live.pool.take(candidate)
     try:
         await ask_upstream(opened, work, plan, live, after)
@@ -234,13 +232,16 @@ async def ask_upstream(
     live.pool.signals(candidate, reply.headers, trio.current_time(), wall)
     if reply.status >= 400:
         raise await opening.refused(reply, candidate, wall)
-    if work.ask.count:
+    if after is not None:
+        opening.join(opened, reply, work, after)
+    elif work.ask.count:
         await opening.read_count(opened, reply, work)
-    elif after is not None:
-        opening.join(opened, reply, after)
+    elif not work.stream and work.same_wire(candidate) and not opening.is_stream(reply):
+        await opening.read_as_it_is(opened, reply)
     else:
         resumes = work.stream and plan.on_break == "resume"
-        context = work.context(candidate, plan, int(wall), live.clock.unique(), resumes=resumes)
+        request = opening.request_of(work, candidate, resumes=resumes)
+        context = work.context(request, plan.model, int(wall), live.clock.unique())
         if work.stream and opening.is_stream(reply):
             await opening.hold_back(opened, reply, work, context, resumes=resumes)
         else:
@@ -250,11 +251,9 @@ async def ask_upstream(
 # From the commit point on
 
 
-async def commit(opened: Opened, work: Work, plan: Plan, out: Responder, live: Live) -> None:
+async def commit(opened: Opened, work: Work, out: Responder) -> None:
     """The commit point: from here on this answer is the client's."""
-    kind = _JSON if not work.streams or work.ask.framing == "json" else b"text/event-stream"
-    label = live.labels.of(plan, opened.candidate)
-    headers = [*label.headers(kind, work.attempts), (b"x-request-id", work.ask.id.encode())]
+    headers = [*opened.label.headers(work.kind, work.attempts), work.ask.tag()]
     held, opened.held = opened.held, b""
     if not work.streams:
         await out.whole(200, headers, held)
@@ -285,7 +284,6 @@ async def relay_rest(
 ) -> None:
     """The loop of the data path. Whatever breaks now is told in the client's stream, or resumed."""
     patience = live.settings.keepalive
-    keepalive = work.client.keepalive
     feed, send_on = client_lane.feed, out.send
     while True:
         try:
@@ -297,7 +295,7 @@ async def relay_rest(
         if data is None:
             if client_lane.finished or client_lane.failed is not None:
                 return
-            await send_on(keepalive)
+            await send_on(work.keepalive)
             continue
         await send_on(feed(data) if data else client_lane.eof())
         if not data:
@@ -308,17 +306,16 @@ async def relay_rest(
             patience = _AFTER_END
 
 
-def record(opened: Opened, work: Work, plan: Plan, live: Live) -> None:
-    """Tells the pool how the call ended."""
-    now = trio.current_time()
-    failed = opened.lane.failed if opened.lane is not None else None
-    if failed is None:
+def record(opened: Opened, work: Work, plan: Plan, live: Live, now: float) -> ErrorInfo | None:
+    """Tells the pool how the call ended; what broke it, if anything did."""
+    broken = opened.lane.failed if opened.lane is not None else None
+    if broken is None:
         live.pool.succeeded(opened.candidate, plan, now, work.session)
-        return
-    error = opening.inside(failed)
-    live.pool.failed(opened.candidate, plan, error, now, work.session)
-    label = live.labels.of(plan, opened.candidate)
-    live.log.failed(work.ask, label, opened.number, error, now - opened.begun)
+    else:
+        error = opening.inside(broken)
+        live.pool.failed(opened.candidate, plan, error, now, work.session)
+        live.log.failed(work.ask, opened.label, opened.number, error, now - opened.begun)
+    return broken
 
 
 async def go_on(
@@ -332,35 +329,22 @@ async def go_on(
     work.broken.append(opened.candidate.credential.id)
     if broken.resumable and len(work.broken) <= _RESUMES:
         work.continued = broken.resume(work.request)
-        for candidate in others_first(work, plan, live):
+        if live.settings.keepalive > 0:
+            out.wait_for([], work.keepalive, live.settings.keepalive)
+        now = trio.current_time()
+        for candidate in others_first(live.pool, plan, now, work.session, work.broken):
             try:
                 further = await attempt(work, candidate, plan, live, after=broken)
             except ProxyError:
                 continue
-            if work.ask.framing == "sse":
-                await out.send(_RESUMED)
+            out.start(200, [])
+            await out.send(further.held)
             return further
+        out.start(200, [])
     await out.send(broken.give_up())
     return None
 
 
-def others_first(work: Work, plan: Plan, live: Live) -> list[Candidate]:
-    """Who may go on with a broken answer: those that did not break it yet, then those that did."""
-    now = trio.current_time()
-    order = [
-        candidate
-        for target in live.pool.targets(plan)
-        for candidate in live.pool.order(target, plan, now, work.session)
-    ]
-    return sorted(order, key=lambda candidate: candidate.credential.id in work.broken)
-
-
-async def refuse(
-    wire: str, error: ProxyError, out: Responder, more: Sequence[tuple[bytes, bytes]] = ()
-) -> None:
-    """Tells the client, in its own protocol's shape; an upstream's error of the same wire as it came."""
-    body = error.body if error.wire == wire and error.body else wires.get(wire).encode_error(error)
-    headers = [*JSON, *more]
-    if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
-    await out.whole(error.status, headers, body)
+async def refuse(wire: str, error: ProxyError, out: Responder, more: Headers | None = None) -> None:
+    """Answers an error in the shape of the client's protocol."""
+    await out.whole(*refusals.whole(wire, error, more or ()))

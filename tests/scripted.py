@@ -94,6 +94,9 @@ class Out:
         self.committed_at = trio.current_time()
         self.status, self.headers, self.body = status, headers, body
 
+    def wait_for(self, headers, keepalive, seconds) -> None:
+        self.waits = (headers, keepalive, seconds)
+
     def start(self, status, headers) -> None:
         self.status, self.headers = status, headers
 

@@ -80,6 +80,7 @@ MODULES_ONLY = {
 TYPES_ONLY = {
     ("exchange", "proxy.surface.http"),  # the protocol of a responder; its server stays unknown
     ("telemetry", "proxy.config.model"),  # what a log line names
+    ("upstream", "proxy.telemetry.label"),  # travels with an opened answer
     ("telemetry", "proxy.convo.model"),
     ("telemetry", "proxy.upstream.prepare"),
 }

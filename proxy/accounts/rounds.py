@@ -1,14 +1,15 @@
-"""Whether a request that failed everywhere goes round its credentials once more, and when. Pure.
+"""How a request goes round the credentials of its plan: again or not, and in which order. Pure.
 
 Source: routing sheet (`request-retry`, `max-retry-interval`, `streaming.bootstrap-retries`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from proxy.config.model import Settings
+from proxy.accounts.pool import Pool
+from proxy.config.model import Candidate, Plan, Settings
 from proxy.errors import ProxyError
 
 PAUSE: Final = 0.25
@@ -37,3 +38,20 @@ def pause(
     if failure.status >= 500 or failure.status == 408:
         return PAUSE * float(1 << (round_ - 1))
     return None
+
+
+def has_choice(plan: Plan) -> bool:
+    """Whether it matters who served the same conversation before."""
+    return len(plan.targets) > 1 or any(len(target.candidates) > 1 for target in plan.targets)
+
+
+def others_first(
+    pool: Pool, plan: Plan, now: float, session: str, broken: Sequence[str]
+) -> list[Candidate]:
+    """Who may go on with an answer that broke: those that did not break it, then those that did."""
+    order = [
+        candidate
+        for target in pool.targets(plan)
+        for candidate in pool.order(target, plan, now, session)
+    ]
+    return sorted(order, key=lambda candidate: candidate.credential.id in broken)

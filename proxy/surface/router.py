@@ -7,11 +7,12 @@ from urllib.parse import unquote
 
 from proxy import exchange
 from proxy.errors import Fault, ProxyError
-from proxy.exchange import JSON, Live
+from proxy.exchange import Live
 from proxy.jsonio import encode
 from proxy.surface import models
 from proxy.surface.auth import Gate
 from proxy.upstream.prepare import Ask
+from proxy.wire.refusals import JSON
 
 if TYPE_CHECKING:
     from proxy.net.api import Headers

@@ -32,18 +32,15 @@ class Label:
             (b"x-pointsman-target", _field(target)),
             (b"x-pointsman-account", self.account.encode()),
         ]
-        self._headers: dict[tuple[bytes, int], Headers] = {}
+        self._headers: dict[tuple[int, int], Headers] = {}
 
-    def headers(self, content: bytes, attempts: int) -> Headers:
-        """Of an answer with this content type, given at this attempt. Not to be changed."""
-        found = self._headers.get((content, attempts))
+    def headers(self, kind: Headers, attempts: int) -> Headers:
+        """Of an answer whose head begins with `kind`, a constant, given at this attempt. Not to be changed."""
+        found = self._headers.get((id(kind), attempts))
         if found is None:
-            found = [(b"content-type", content)]
-            if content == b"text/event-stream":
-                found.append((b"cache-control", b"no-cache"))
-            found += [*self._fields, (b"x-pointsman-attempts", b"%d" % attempts)]
+            found = [*kind, *self._fields, (b"x-pointsman-attempts", b"%d" % attempts)]
             if len(self._headers) < _MOST_ATTEMPTS:
-                self._headers[content, attempts] = found
+                self._headers[id(kind), attempts] = found
         return found
 
 

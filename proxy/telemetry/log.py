@@ -65,7 +65,7 @@ class Log:
     def answered(self, ask: Ask, label: Label, attempt: int, seconds: float) -> None:
         """An upstream call gave its first useful event after so long."""
         self._add(
-            f"info attempt id={ask.id} n={attempt} {label.text} status=ok ms={seconds * 1000:.0f}"
+            f"info attempt id={ask.id} n={attempt} {label.text} status=ok ms={int(seconds * 1000)}"
         )
 
     def failed(
@@ -74,13 +74,13 @@ class Log:
         """An upstream call failed, before or after output began."""
         self._add(
             f"warn attempt id={ask.id} n={attempt} {label.text} status={error.status}"
-            f" reason={plain(error.kind)} error={plain(error.message)} ms={seconds * 1000:.0f}"
+            f" reason={plain(error.kind)} error={plain(error.message)} ms={int(seconds * 1000)}"
         )
 
     def left(self, ask: Ask, label: Label, attempt: int, seconds: float) -> None:
         """An upstream call was given up: another one was faster, or the client is gone."""
         self._add(
-            f"info attempt id={ask.id} n={attempt} {label.text} status=left ms={seconds * 1000:.0f}"
+            f"info attempt id={ask.id} n={attempt} {label.text} status=left ms={int(seconds * 1000)}"
         )
 
     def served(
@@ -92,7 +92,7 @@ class Log:
         reason = f" broken={plain(broken.message)}" if broken is not None else ""
         self._add(
             f"{level} served id={ask.id} client={ask.wire} {label.text}{tokens}{reason}"
-            f" ms={seconds * 1000:.0f}"
+            f" ms={int(seconds * 1000)}"
         )
 
     def refused(self, ask: Ask, error: ProxyError) -> None:

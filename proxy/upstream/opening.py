@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 
 from proxy import wire as wires
 from proxy.convo import fold, tokens
-from proxy.convo.model import ErrorInfo, Usage
+from proxy.convo.model import ErrorInfo, Request, Usage
 from proxy.errors import Fault, ProxyError, Retry
 from proxy.net.api import Reply, UpstreamBroken
 from proxy.upstream.base import refusal
@@ -22,8 +22,9 @@ from proxy.wire import names
 from proxy.wire.lanes import GARBLED, Lane, lane
 
 if TYPE_CHECKING:
-    from proxy.config.model import Candidate, Plan, Settings, Timeouts
+    from proxy.config.model import Candidate, Plan, Settings
     from proxy.net.api import Transport
+    from proxy.telemetry.label import Label
     from proxy.upstream.base import AccountBook
     from proxy.upstream.prepare import Work
     from proxy.wire.base import AnswerContext
@@ -32,6 +33,8 @@ _ANSWER_LIMIT: Final = 256 * 1024 * 1024
 _ERROR_LIMIT: Final = 1024 * 1024
 _HELD_LIMIT: Final = 4 * 1024 * 1024
 """Most bytes that an upstream may send before it says anything."""
+_RESUMED: Final = b": resumed\n\n"
+"""A comment of the event stream, which clients skip and people find."""
 _error_inside: Final = re.compile(rb'"error"\s*:\s*[^\sn]').search
 
 
@@ -51,6 +54,7 @@ class Opened(Struct):
 
     candidate: Candidate
     slots: Slots
+    label: Label
     number: int
     """Which attempt of its request it is."""
     begun: float
@@ -109,33 +113,36 @@ async def hold_back(
     """Reads a stream up to its first useful event. Raises ProxyError if it fails before."""
     credential = opened.candidate.credential
     opened.lane = lane(wires.get(credential.wire), work.client, context, resumes=resumes)
-    limit = _limit(credential.timeouts)
-    if limit < math.inf or not await _useful(opened, opened.lane, reply, most=1):
-        # A scope only where it is needed: the idle limit bounds the first piece as well.
-        limit = credential.timeouts.first_event or math.inf
-        with trio.move_on_at(opened.begun + limit):
-            await _useful(opened, opened.lane, reply)
+    timeouts = credential.timeouts
+    deadline = opened.begun + (timeouts.first_event or math.inf)
+    if 0 < timeouts.first_event < (timeouts.idle or math.inf):
+        with trio.move_on_at(deadline):
+            await _useful(opened, opened.lane, reply, deadline)
             return
-        raise late("it said nothing in time")
+        raise late()
+    # Each wait is bounded by the idle limit, which is the stricter one: a scope would only cost.
+    await _useful(opened, opened.lane, reply, deadline)
 
 
-def join(opened: Opened, reply: Reply, broken: Lane) -> None:
+def request_of(work: Work, candidate: Candidate, *, resumes: bool) -> Request | None:
+    """The conversation that encoders of this answer may look at. `resumes`: another upstream may have
+    to go on with it. Another call may have decoded it meanwhile: the same wire needs no such help."""
+    if resumes:
+        return work.request
+    return None if work.same_wire(candidate) else work.decoded
+
+
+def join(opened: Opened, reply: Reply, work: Work, broken: Lane) -> None:
     """Makes this call go on with a broken answer. Raises ProxyError if it does not stream."""
     if not is_stream(reply):
         raise inside(ErrorInfo("the upstream answered without streaming", type="upstream_error"))
     opened.lane = broken.go_on(wires.get(opened.candidate.credential.wire))
+    opened.held = _RESUMED if work.ask.framing == "sse" else b""
     opened.over = False
 
 
-def _limit(timeouts: Timeouts) -> float:
-    """The limit of the first event where it is stricter than the one of a silent stream."""
-    first, idle = timeouts.first_event, timeouts.idle or math.inf
-    return first if 0 < first < idle else math.inf
-
-
-async def _useful(opened: Opened, client_lane: Lane, reply: Reply, most: int = 0) -> bool:
-    """Reads `most` pieces (0 = any number) until one is useful or the stream is over."""
-    pieces = 0
+async def _useful(opened: Opened, client_lane: Lane, reply: Reply, deadline: float) -> None:
+    """Reads until something is useful, or the stream is over."""
     while True:
         data = await reply.receive()
         opened.held += client_lane.feed(data) if data else client_lane.eof()
@@ -144,24 +151,24 @@ async def _useful(opened: Opened, client_lane: Lane, reply: Reply, most: int = 0
         if client_lane.useful or not data:
             opened.over = not data
             opened.usage = client_lane.usage
-            return True
+            return
         if len(opened.held) > _HELD_LIMIT:
             raise inside(GARBLED)
-        pieces += 1
-        if pieces == most:
-            return False
+        if trio.current_time() > deadline:
+            raise late()
+
+
+async def read_as_it_is(opened: Opened, reply: Reply) -> None:
+    """Reads a whole answer that the client gets byte for byte."""
+    opened.held = body = await reply.read(_ANSWER_LIMIT)
+    if b'"error"' in body and _error_inside(body):
+        _raise_error_of(body, opened.candidate)
 
 
 async def read_whole(opened: Opened, reply: Reply, work: Work, context: AnswerContext) -> None:
     """Reads a whole answer; folds or unfolds where one side streams and the other does not."""
     body = await reply.read(_ANSWER_LIMIT)
-    candidate = opened.candidate
-    upstream = wires.get(candidate.credential.wire)
-    if work.same_wire(candidate) and not work.stream and not is_stream(reply):
-        if b'"error"' in body and _error_inside(body):
-            _raise_error_of(body, candidate)
-        opened.held = body
-        return
+    upstream = wires.get(opened.candidate.credential.wire)
     try:
         answer = upstream.decode_answer(body)
     except UnicodeDecodeError:
@@ -225,9 +232,9 @@ def inside(info: ErrorInfo) -> ProxyError:
     )
 
 
-def late(reason: str) -> ProxyError:
-    """The upstream did not answer in time."""
-    return broken(UpstreamBroken("timeout", reason))
+def late() -> ProxyError:
+    """The upstream answered, but said nothing in time."""
+    return broken(UpstreamBroken("timeout", "it said nothing in time"))
 
 
 def broken(failure: UpstreamBroken) -> ProxyError:

@@ -3,6 +3,8 @@ translated otherwise. Pure; everything decoded once is kept for the next candida
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import DecodeError, Raw, Struct, field, structs
 
 from proxy import wire as wires
@@ -16,6 +18,7 @@ from proxy.routing import payload
 from proxy.upstream import get as provider_of
 from proxy.upstream.base import Action, Client
 from proxy.wire.base import AnswerContext, Target, Wire
+from proxy.wire.refusals import JSON
 
 
 class Ask(Struct):
@@ -35,6 +38,10 @@ class Ask(Struct):
     framing: str = "sse"
     key: str = ""
     id: str = field(default_factory=request_id)
+
+    def tag(self) -> tuple[bytes, bytes]:
+        """The header that tells the client this id."""
+        return b"x-request-id", self.id.encode()
 
 
 class Work:
@@ -57,7 +64,14 @@ class Work:
         self.stream = self.top.get("stream") == _TRUE if ask.stream is None else ask.stream
         self.streams = self.stream and not ask.count
         """Whether the client gets a stream."""
+        in_events = self.streams and ask.framing == "sse"
+        self.kind = SSE if in_events else JSON
+        """Head of its answer; labels add theirs."""
+        self.keepalive = self.client.keepalive if in_events else b"\n"
+        """What a client ignores inside its stream; between elements of a JSON array, white space."""
         self.lost: list[Lost] = []
+        self.begun = 0.0
+        """When it came (monotonic)."""
         self.attempts = 0
         """Upstream calls so far."""
         self.session = ""
@@ -98,18 +112,11 @@ class Work:
             return "count"
         return "stream" if self.stream else "generate"
 
-    def context(
-        self, candidate: Candidate, plan: Plan, now: int, unique: str, *, resumes: bool
-    ) -> AnswerContext:
-        """What encoders of the answer may need. `resumes`: another upstream may have to go on with it."""
-        if resumes:
-            request: Request | None = self.request
-        else:
-            # Another call may have decoded it meanwhile; answers of the same wire need no such help.
-            request = None if self.same_wire(candidate) else self._request
+    def context(self, request: Request | None, model: str, now: int, unique: str) -> AnswerContext:
+        """What encoders of the answer may need."""
         return AnswerContext(
             request=request,
-            model=plan.model,
+            model=model,
             stream=self.stream,
             now=now,
             id=unique,
@@ -166,3 +173,4 @@ class Work:
 
 
 _TRUE = Raw(b"true")
+SSE: Final[Headers] = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
