@@ -20,7 +20,6 @@ PROVIDERS = {
     "gemini": "gemini",
 }
 VECTORS = {"chat": "openai", "responses": "codex", "anthropic": "claude", "gemini": "gemini"}
-CASES = ("text.a", "tool_one.a", "think.a")
 
 
 def recorded(wire: str) -> list[list[bytes]]:
