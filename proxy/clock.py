@@ -7,6 +7,7 @@ import math
 import os
 import re
 import time
+from itertools import count
 from typing import Final
 
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)")
@@ -45,3 +46,24 @@ def minute_of_day(seconds: float | None = None) -> int:
     """Minutes since midnight, local time (`TZ`, else the machine's); of now where no time is given."""
     local = time.localtime(seconds)
     return local.tm_hour * 60 + local.tm_min
+
+
+class _RequestIds:
+    """Random per process, counted within it: a system call per request would cost more than its log line."""
+
+    def __init__(self) -> None:
+        self.renew()
+        os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        """Another process, another salt."""
+        self._salt = os.urandom(5).hex()
+        self._next = count(1).__next__
+
+    def make(self) -> str:
+        """16 hex digits."""
+        return f"{self._salt}{self._next():06x}"
+
+
+request_id = _RequestIds().make
+"""Makes the id by which a person finds a request in the log: header `x-request-id`."""

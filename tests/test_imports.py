@@ -95,6 +95,7 @@ TYPES_ONLY = {
     ("reload", "proxy.surface.router"),
     ("reload", "proxy.telemetry.log"),
     ("telemetry", "proxy.config.model"),  # what a log line names
+    ("upstream", "proxy.telemetry.label"),  # travels with an opened answer
     ("telemetry", "proxy.convo.model"),
     ("telemetry", "proxy.upstream.prepare"),
 }

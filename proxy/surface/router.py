@@ -11,12 +11,13 @@ from msgspec.structs import replace
 from proxy import exchange
 from proxy.accounts.client_keys import KeyUsage
 from proxy.errors import Fault, ProxyError
-from proxy.exchange import JSON, Live
+from proxy.exchange import Live
 from proxy.jsonio import encode
 from proxy.routing.match import may_ask
 from proxy.surface import models
 from proxy.surface.auth import Gate
 from proxy.upstream.prepare import Ask
+from proxy.wire.refusals import JSON
 
 if TYPE_CHECKING:
     from proxy.config.model import ClientKey, ListedModel

@@ -131,13 +131,17 @@ class Server:
                 nursery.start_soon(self._serve, sock, str(address[0]) if address else "")
 
     async def sweep(self) -> None:
-        """Holds deadlines and finds clients that are gone."""
-        while True:
-            await self._sweeper.wait_for_work()
-            self._sweeper.sweep()
-            busy = {c.stream.fd: c for c in self._connections if c.phase == BUSY}
-            for fd in _gone(busy):
-                busy[fd].lose()
+        """Holds deadlines, finds clients that are gone, calms those that wait."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                await self._sweeper.wait_for_work()
+                self._sweeper.sweep()
+                busy = {c.stream.fd: c for c in self._connections if c.phase == BUSY}
+                for fd in _gone(busy):
+                    busy[fd].lose()
+                for connection in busy.values():
+                    if connection.impatient:
+                        nursery.start_soon(connection.calm)
 
     def drain(self, *, patient: bool) -> None:
         """Busy connections end after their answer; idle ones now, or (`patient`) after one more."""

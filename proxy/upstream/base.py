@@ -55,6 +55,21 @@ class Provider(Protocol):
         ...
 
 
+class AccountBook(Protocol):
+    """Credentials whose token comes from a login and is renewed (`Credential.account`)."""
+
+    async def ready(self, credential: Credential) -> Credential:
+        """The credential with a key, base URL and headers that are good now.
+
+        Raises ProxyError (401, 503) when there is none.
+        """
+        ...
+
+    async def renew(self, credential: Credential) -> bool:
+        """After a 401: whether there is a new token, so that the call is worth sending again."""
+        ...
+
+
 def finish_headers(headers: Headers, credential: Credential) -> Headers:
     """The credential's own headers last; they replace equal names."""
     if not credential.headers:

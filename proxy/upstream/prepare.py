@@ -3,9 +3,12 @@ translated otherwise. Pure; everything decoded once is kept for the next candida
 
 from __future__ import annotations
 
-from msgspec import DecodeError, Raw, Struct
+from typing import Final
+
+from msgspec import DecodeError, Raw, Struct, field, structs
 
 from proxy import wire as wires
+from proxy.clock import request_id
 from proxy.config.model import Candidate, Plan, Settings
 from proxy.convo.model import Lost, Request
 from proxy.errors import Fault, ProxyError, bad_request
@@ -17,7 +20,8 @@ from proxy.routing.match import may_ask
 from proxy.upstream import get as provider_of
 from proxy.upstream.base import Action, Client
 from proxy.upstream.request_facts import facts_of
-from proxy.wire.base import Target, Wire
+from proxy.wire.base import AnswerContext, Target, Wire
+from proxy.wire.refusals import JSON
 
 
 class Ask(Struct):
@@ -26,6 +30,7 @@ class Ask(Struct):
     `model` and `stream` come from the URL where they stand there (Gemini); "" and None otherwise.
     `framing`: how the client wants its stream (`sse`, `json`). `surface`: the protocol that it speaks, as
     rules name it; `key`: the name of its client key, and `models` the globs of names that it may ask for.
+    `id`: by which a person finds the request in the log.
     """
 
     wire: str
@@ -38,6 +43,11 @@ class Ask(Struct):
     surface: str = ""
     key: str = ""
     models: tuple[str, ...] = ()
+    id: str = field(default_factory=request_id)
+
+    def tag(self) -> tuple[bytes, bytes]:
+        """The header that tells the client this id."""
+        return b"x-request-id", self.id.encode()
 
 
 class Work:
@@ -65,7 +75,24 @@ class Work:
                 kind="permission_error",
             )
         self.stream = self.top.get("stream") == _TRUE if ask.stream is None else ask.stream
+        self.streams = self.stream and not ask.count
+        """Whether the client gets a stream."""
+        in_events = self.streams and ask.framing == "sse"
+        self.kind = SSE if in_events else JSON
+        """Head of its answer; labels add theirs."""
+        self.keepalive = self.client.keepalive if in_events else b"\n"
+        """What a client ignores inside its stream; between elements of a JSON array, white space."""
         self.lost: list[Lost] = []
+        self.begun = 0.0
+        """When it came (monotonic)."""
+        self.attempts = 0
+        """Upstream calls so far."""
+        self.session = ""
+        """Name of the conversation, for affinity."""
+        self.broken: list[str] = []
+        """Credentials whose answer broke after output began."""
+        self.continued: Request | None = None
+        """What asks an upstream to go on with an answer that broke, instead of the client's request."""
         self._request: Request | None = None
         self._seen = Client(ask.wire, ask.headers)
 
@@ -102,6 +129,17 @@ class Work:
             return "count"
         return "stream" if self.stream else "generate"
 
+    def context(self, request: Request | None, model: str, now: int, unique: str) -> AnswerContext:
+        """What encoders of the answer may need."""
+        return AnswerContext(
+            request=request,
+            model=model,
+            stream=self.stream,
+            now=now,
+            id=unique,
+            framing=self.ask.framing,
+        )
+
     def call(self, candidate: Candidate, plan: Plan, settings: Settings) -> Call:
         """The request as it goes to this candidate. Raises ProxyError for what it cannot say."""
         credential = candidate.credential
@@ -136,18 +174,20 @@ class Work:
         target = Target(
             model=candidate.model, capability=candidate.capability, provider=credential.provider
         )
-        if self.same_wire(candidate):
+        if self.continued is None and self.same_wire(candidate):
             body = dict(self.top)
             if not self.ask.model:
                 body["model"] = Raw(encode(candidate.model))
             if plan.reasoning is not None:
                 upstream.patch_reasoning(body, plan.reasoning, target)
             return body
-        request = self.request
+        request = self.continued or self.request
         if plan.reasoning is not None:
-            request.reasoning = plan.reasoning
+            # Racing calls share the request, so it is not changed in place.
+            request = structs.replace(request, reasoning=plan.reasoning)
         self.lost.clear()
         return upstream.encode_request(request, target, self.lost)
 
 
 _TRUE = Raw(b"true")
+SSE: Final[Headers] = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]

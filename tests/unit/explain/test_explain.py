@@ -23,6 +23,7 @@ from proxy.surface.http import HttpRequest
 from proxy.surface.router import App
 from proxy.telemetry.log import Log
 from proxy.upstream.prepare import Ask
+from tests.scripted import Out
 
 TABLES = 250
 STATES = 8
@@ -60,15 +61,6 @@ class Refusing:
         self.calls.append(call)
         await trio.lowlevel.checkpoint()
         raise UpstreamBroken("stopped", "the test has seen enough")
-
-
-class Out:
-    started = client_gone = False
-    extra_headers: list = []
-
-    async def whole(self, status, headers, body) -> None:
-        self.status = status
-        self.body = body
 
 
 def name(dice: random.Random) -> str:

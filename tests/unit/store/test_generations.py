@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 from proxy.store.generations import KEPT, Generations
-from proxy.store.xdg import folder, name_of
 from proxy.store.status import Status, StatusFile, birth_of
+from proxy.store.xdg import folder, name_of
 
 
 def generations(tmp_path, config="/etc/config.yaml"):

@@ -79,6 +79,9 @@ class Out:
         self.started = True
         self.status, self.headers, self.body = status, dict(headers), body
 
+    def wait_for(self, headers, keepalive, seconds):
+        self.waits = seconds
+
     def start(self, status, headers):
         self.status = status
 
