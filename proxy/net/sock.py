@@ -138,11 +138,10 @@ class PlainStream:
                 return data
         except (OSError, ValueError, trio.ClosedResourceError) as error:
             if self._nudged:
-                self._nudged = False
                 raise Nudged from None
             raise StreamBroken(str(error)) from None
         finally:
-            self.reading = False
+            self.reading = self._nudged = False
 
     async def send(self, data: bytes) -> None:
         """See Stream."""
@@ -224,11 +223,10 @@ class TlsStream:
             data = bytes(await self._stream.receive_some(READ))
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             if self._nudged:
-                self._nudged = False
                 raise Nudged from None
             raise StreamBroken(str(error)) from None
         finally:
-            self.reading = False
+            self.reading = self._nudged = False
         self.moved += 1
         return data
 
