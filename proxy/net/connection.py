@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from typing import Final, overload, overload
+from typing import Final, overload
 
 import trio
 
@@ -27,10 +27,10 @@ class Connection:
         "_nudges",
         "_poll",
         "expired",
-        "origin",
-        "parser",
         "limit",
         "nudge_after",
+        "origin",
+        "parser",
         "stream",
         "used",
     )
