@@ -66,7 +66,9 @@ class Work:
     def request(self) -> Request:
         """The decoded conversation."""
         if self._request is None:
-            self._request = self.client.decode_request(self.ask.body, self.model, self.stream)
+            self._request = self.client.decode_request(
+                self.ask.body, self.model, self.stream, self.top
+            )
         return self._request
 
     @property

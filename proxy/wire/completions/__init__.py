@@ -140,7 +140,9 @@ class Completions:
     keepalive = CHAT.keepalive
     content_type = CHAT.content_type
 
-    def decode_request(self, body: bytes, model: str = "", stream: bool | None = None) -> Request:
+    def decode_request(
+        self, body: bytes, model: str = "", stream: bool | None = None, top: Body | None = None
+    ) -> Request:
         """See `Wire`."""
         return CHAT.decode_request(to_chat(body), model, stream)
 

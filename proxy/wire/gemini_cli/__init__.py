@@ -39,7 +39,9 @@ class GeminiCli:
     keepalive = _INNER.keepalive
     content_type = _INNER.content_type
 
-    def decode_request(self, body: bytes, model: str = "", stream: bool | None = None) -> Request:
+    def decode_request(
+        self, body: bytes, model: str = "", stream: bool | None = None, top: Body | None = None
+    ) -> Request:
         """A client's request; the model stands in the envelope, the method in the URL."""
         outer = _outer(body)
         raw = outer.get("request", types.ABSENT)
