@@ -8,8 +8,9 @@ from msgspec import DecodeError, Raw, Struct
 from proxy import wire as wires
 from proxy.config.model import Candidate, Plan, Settings
 from proxy.convo.model import Lost, Request
+from proxy.convo.signature import holds_sealed
 from proxy.errors import bad_request
-from proxy.jsonio import Body, decode, encode, raw_of, top_level
+from proxy.jsonio import Body, decode, encode, raw_of, readable
 from proxy.net.api import Call, Headers
 from proxy.routing import payload
 from proxy.upstream import get as provider_of
@@ -40,7 +41,7 @@ class Work:
         self.ask = ask
         self.client = wires.get(ask.wire)
         try:
-            self.top = top_level(ask.body)
+            ask.body, self.top = readable(ask.body)
             ask.body.decode()
         except UnicodeDecodeError:
             raise bad_request("the body is not UTF-8") from None
@@ -120,7 +121,7 @@ class Work:
         target = Target(
             model=candidate.model, capability=candidate.capability, provider=credential.provider
         )
-        if self.same_wire(candidate):
+        if self.same_wire(candidate) and not holds_sealed(self.ask.body):
             body = dict(self.top)
             if not self.ask.model:
                 body["model"] = Raw(encode(candidate.model))
