@@ -115,7 +115,6 @@ class Candidate(Struct, gc=False):
     finishReason: str | None = None
     index: int | None = None
     finish_reason: str | None = None
-    finishMessage: str | None = None
     groundingMetadata: Raw = ABSENT
     citationMetadata: Raw = ABSENT
     urlContextMetadata: Raw = ABSENT
