@@ -134,6 +134,7 @@ class Chunk(Struct, gc=False):
     usageMetadata: Raw = ABSENT
     modelVersion: str | None = None
     responseId: str | None = None
+    createTime: str | None = None
     promptFeedback: PromptFeedback | None = None
     prompt_feedback: PromptFeedback | None = None
     usage_metadata: Raw = ABSENT
