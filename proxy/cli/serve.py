@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import sys
@@ -47,7 +48,13 @@ def run(arguments: list[str]) -> int:
     loaded = _with_options(loaded, found, keys)
     settings = loaded.settings
     refuse_open(settings)
+    # Half of the start is the next import, which makes no garbage that is worth looking for; and what
+    # it leaves is there to stay, so no later collection needs to walk it.
+    gc.disable()
     from proxy.app import run as serve  # heavy: only when all options are well
+
+    gc.freeze()
+    gc.enable()
 
     def ready(url: str) -> None:
         if made:

@@ -6,7 +6,6 @@ that scripts may rely on them. Shown lines are masked where they hold a credenti
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
@@ -212,9 +211,11 @@ def closest(word: str, known: Iterable[str]) -> str:
     folded = word.casefold()
     longer = [name for name in by_fold if name.startswith(folded)] if len(folded) > 3 else []
     # A cut name (`claude-sonnet-4-5`) means what it begins; letters alone would find a sibling.
-    found = sorted(longer, key=len)[:1] or difflib.get_close_matches(
-        folded, by_fold, n=1, cutoff=0.6
-    )
+    found = sorted(longer, key=len)[:1]
+    if not found:
+        from difflib import get_close_matches  # a server without mistakes starts without it
+
+        found = get_close_matches(folded, by_fold, n=1, cutoff=0.6)
     return by_fold[found[0]] if found else ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from typing import Final, overload, overload
+from typing import Final, overload
 
 import trio
 
@@ -27,10 +27,10 @@ class Connection:
         "_nudges",
         "_poll",
         "expired",
-        "origin",
-        "parser",
         "limit",
         "nudge_after",
+        "origin",
+        "parser",
         "stopped",
         "stream",
         "used",
@@ -62,7 +62,7 @@ class Connection:
         if 0 < self.limit <= seconds:
             self.expired = True
             self.stream.abort()
-        elif self.nudge_after > 0:
+        elif self.nudge_after > 0 and self.stream.reading:
             if seconds < self.nudge_after:
                 self._nudges = 0
             elif seconds >= self.nudge_after * (self._nudges + 1):
@@ -191,20 +191,24 @@ class PooledReply:
     async def receive(self, patience: float) -> bytes | None: ...
     async def receive(self, patience: float = 0.0) -> bytes | None:
         """See `api.Reply`."""
-        if patience:
-            with trio.move_on_after(patience):
-                return await self.receive()
+        connection = self._connection
+        if connection is not None:
+            # The sweeper ends the wait: a cancel scope of each read would cost as much as the read.
+            connection.nudge_after = patience
+        try:
+            if self._decoder is not None:
+                return await self._receive_decoded(self._decoder)
+            return await self._receive_plain()
+        except Nudged:
             return None
-        if self._decoder is not None:
-            return await self._receive_decoded(self._decoder)
-        return await self._receive_plain()
 
     async def _receive_plain(self) -> bytes:
         parser = self._parser
         data = parser.take()
         if data:
             return data
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             return b""
         try:
             while not parser.done:
@@ -213,7 +217,7 @@ class PooledReply:
                 if data:
                     return data
         except (StreamBroken, BadResponse) as error:
-            broken = self._connection.broken(error, "the answer paused for too long")
+            broken = connection.broken(error, "the answer paused for too long")
             self._release(reusable=False)
             raise broken from None
         return b""

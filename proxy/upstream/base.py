@@ -5,7 +5,6 @@ A provider never translates and never selects. Everything here is pure; `exchang
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
 from typing import Literal, Protocol, TypeAlias
 
 from msgspec import Struct
@@ -126,6 +125,8 @@ def retry_after(headers: Headers, now: float) -> float | None:
             try:
                 seconds = float(text) / (1000.0 if name == b"retry-after-ms" else 1.0)
             except ValueError:
+                from email.utils import parsedate_to_datetime  # 2 ms of every start; dates are rare
+
                 try:
                     seconds = parsedate_to_datetime(text).timestamp() - now
                 except (ValueError, TypeError, OverflowError):

@@ -11,8 +11,9 @@ from proxy import wire as wires
 from proxy.clock import request_id
 from proxy.config.model import Candidate, Plan, Settings
 from proxy.convo.model import Lost, Request
+from proxy.convo.signature import holds_sealed
 from proxy.errors import Fault, ProxyError, bad_request
-from proxy.jsonio import Body, decode, encode, raw_of, top_level
+from proxy.jsonio import Body, decode, encode, raw_of, readable
 from proxy.net.api import Call, Headers
 from proxy.routing import payload
 from proxy.routing.facts import Facts
@@ -57,7 +58,7 @@ class Work:
         self.ask = ask
         self.client = wires.get(ask.wire)
         try:
-            self.top = top_level(ask.body)
+            ask.body, self.top = readable(ask.body)
             ask.body.decode()
         except UnicodeDecodeError:
             raise bad_request("the body is not UTF-8") from None
@@ -107,7 +108,9 @@ class Work:
     def request(self) -> Request:
         """The decoded conversation."""
         if self._request is None:
-            self._request = self.client.decode_request(self.ask.body, self.model, self.stream)
+            self._request = self.client.decode_request(
+                self.ask.body, self.model, self.stream, self.top
+            )
         return self._request
 
     @property
@@ -174,7 +177,7 @@ class Work:
         target = Target(
             model=candidate.model, capability=candidate.capability, provider=credential.provider
         )
-        if self.continued is None and self.same_wire(candidate):
+        if self.continued is None and self.same_wire(candidate) and not holds_sealed(self.ask.body):
             body = dict(self.top)
             if not self.ask.model:
                 body["model"] = Raw(encode(candidate.model))
