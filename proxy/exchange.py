@@ -88,7 +88,7 @@ async def run(ask: Ask, out: Responder, live: Live) -> None:
 
 async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
     """One request along its plan. Raises ProxyError where no upstream answered."""
-    ask, work.begun = work.ask, trio.current_time()
+    ask = work.ask
     if plan.sticky != "none" and has_choice(plan):
         work.session = session_of(ask.wire, ask.headers, work.top, ask.key, plan.sticky)
     opened = await first_answer(work, plan, live)
@@ -160,13 +160,15 @@ async def in_turn(work: Work, targets: Sequence[Target], plan: Plan, live: Live)
     pool = live.pool
     failure: ProxyError | None = None
     for target in targets:
-        for candidate in pool.order(target, plan, trio.current_time(), work.session):
+        now = trio.current_time()
+        work.begun = work.begun or now
+        for candidate in pool.order(target, plan, now, work.session):
             try:
-                return await attempt(work, candidate, plan, live)
+                return await attempt(work, candidate, plan, live, now)
             except ProxyError as error:
                 if error.retry is Retry.NEVER:
                     raise
-                failure = error
+                failure, now = error, trio.current_time()
     if failure is None:
         failure = pool.exhausted(plan, trio.current_time())
         failure.retry = Retry.UPSTREAM
@@ -184,38 +186,37 @@ async def queued(work: Work, plan: Plan, live: Live, failure: ProxyError) -> Ope
             await wake.wait()
         if ticket.candidate is None:
             raise failure
-        return await attempt(work, ticket.candidate, plan, live)
+        return await attempt(work, ticket.candidate, plan, live, trio.current_time())
     finally:
         live.pool.leave(ticket)
 
 
 async def attempt(
-    work: Work, candidate: Candidate, plan: Plan, live: Live, after: Lane | None = None
+    work: Work, candidate: Candidate, plan: Plan, live: Live, now: float, after: Lane | None = None
 ) -> Opened:
     """One call to one credential, up to its first useful event. Raises ProxyError where it failed.
 
     `after`: the lane of a broken answer that this one goes on with. Cancelled where another call was
     faster or the client is gone: that counts neither as failure nor as success.
     """
-    work.attempts += 1
-    number, begun = work.attempts, trio.current_time()
+    work.attempts = number = work.attempts + 1
     label, log = live.labels.of(plan, candidate), live.log
-    opened = Opened(candidate, live.pool, label, number, begun)
+    opened = Opened(candidate, live.pool, label, number, now)
     live.pool.take(candidate)
     try:
         await ask_upstream(opened, work, plan, live, after)
     except (ProxyError, UpstreamBroken) as failure:
         error = opening.broken(failure) if isinstance(failure, UpstreamBroken) else failure
-        now = trio.current_time()
-        live.pool.failed(candidate, plan, error, now, work.session)
-        log.failed(work.ask, label, number, error, now - begun)
+        end = trio.current_time()
+        live.pool.failed(candidate, plan, error, end, work.session)
+        log.failed(work.ask, label, number, error, end - now)
         await opened.close()
         raise error from None
     except BaseException:
-        log.left(work.ask, label, number, trio.current_time() - begun)
+        log.left(work.ask, label, number, trio.current_time() - now)
         await opened.close()
         raise
-    log.answered(work.ask, label, number, trio.current_time() - begun)
+    log.answered(work.ask, label, number, trio.current_time() - now)
     return opened
 
 
@@ -334,7 +335,7 @@ async def go_on(
         now = trio.current_time()
         for candidate in others_first(live.pool, plan, now, work.session, work.broken):
             try:
-                further = await attempt(work, candidate, plan, live, after=broken)
+                further = await attempt(work, candidate, plan, live, trio.current_time(), broken)
             except ProxyError:
                 continue
             out.start(200, [])

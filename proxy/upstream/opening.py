@@ -143,6 +143,7 @@ def join(opened: Opened, reply: Reply, work: Work, broken: Lane) -> None:
 
 async def _useful(opened: Opened, client_lane: Lane, reply: Reply, deadline: float) -> None:
     """Reads until something is useful, or the stream is over."""
+    more = False
     while True:
         data = await reply.receive()
         opened.held += client_lane.feed(data) if data else client_lane.eof()
@@ -154,8 +155,9 @@ async def _useful(opened: Opened, client_lane: Lane, reply: Reply, deadline: flo
             return
         if len(opened.held) > _HELD_LIMIT:
             raise inside(GARBLED)
-        if trio.current_time() > deadline:
+        if more and trio.current_time() > deadline:
             raise late()
+        more = True
 
 
 async def read_as_it_is(opened: Opened, reply: Reply) -> None:
