@@ -83,19 +83,16 @@ class Opened(Struct):
             await self.reply.aclose()
 
 
-async def send(
+async def with_token(
     opened: Opened,
     work: Work,
     plan: Plan,
     settings: Settings,
     transport: Transport,
-    book: AccountBook | None,
+    book: AccountBook,
 ) -> Reply:
-    """Sends the call; once more with a fresh token where a login's was refused."""
+    """Sends the call of an account with a login; once more with a fresh token if that was refused."""
     candidate = opened.candidate
-    if book is None or not candidate.credential.account:
-        opened.reply = reply = await transport.send(work.call(candidate, plan, settings))
-        return reply
     for last in (False, True):
         credential = await book.ready(candidate.credential)
         call = work.call(structs.replace(candidate, credential=credential), plan, settings)
