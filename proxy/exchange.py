@@ -99,8 +99,8 @@ async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
         while True:
             if not opened.over:
                 await relay(opened, work, out, live)
-            usage, now = summed(usage, opened.usage), trio.current_time()
-            broken = record(opened, work, plan, live, now)
+            usage = summed(usage, opened.usage)
+            broken = record(opened, work, plan, live)
             further = await go_on(opened, work, plan, out, live) if broken is not None else None
             if further is None:
                 break
@@ -109,7 +109,7 @@ async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
             await out.end()
     finally:
         await opened.close()
-    live.log.served(ask, opened.label, usage, broken, now - work.begun)
+    live.log.served(ask, opened.label, usage, broken, opened.heard - work.begun)
 
 
 # Before the commit point
@@ -117,14 +117,15 @@ async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
 
 async def first_answer(work: Work, plan: Plan, live: Live) -> Opened:
     """The first useful answer of any upstream of the plan. Raises the failure worth telling."""
-    if plan.policy == "hedge":
+    way = in_turn
+    if plan.policy in ("race", "hedge") and len(plan.targets) > 1:
+        way = side_by_side
         live.hedges.earn(plan.model, plan.hedge.budget)
-    failure: ProxyError | None = None
-    round_ = 0
+    failure, round_ = None, 0
     while True:
         tried = work.attempts
         try:
-            return await one_round(work, plan, live)
+            return await way(work, live.pool.targets(plan), plan, live)
         except ProxyError as error:
             idle = work.attempts == tried
             if error.retry is Retry.NEVER and not idle:
@@ -137,24 +138,6 @@ async def first_answer(work: Work, plan: Plan, live: Live) -> Opened:
         if seconds is None:
             raise failure or refusal
         await trio.sleep(seconds)
-
-
-async def one_round(work: Work, plan: Plan, live: Live) -> Opened:
-    """Tries every usable credential once, as the policy has it; waits for a place if all are taken."""
-    tried = work.attempts
-    targets = live.pool.targets(plan)
-    try:
-        if len(targets) == 1 or plan.policy not in ("race", "hedge"):
-            return await in_turn(work, targets, plan, live)
-        starts = [partial(in_turn, work, (target,), plan, live) for target in targets]
-        if plan.policy == "race":
-            return await fanout.race(starts)
-        hedge, allowed = plan.hedge, partial(live.hedges.spend, plan.model)
-        return await fanout.hedge(starts, hedge.after, hedge.max, allowed)
-    except ProxyError as failure:
-        if work.attempts > tried:
-            raise
-        return await queued(work, plan, live, failure)
 
 
 async def in_turn(work: Work, targets: Sequence[Target], plan: Plan, live: Live) -> Opened:
@@ -175,10 +158,28 @@ async def in_turn(work: Work, targets: Sequence[Target], plan: Plan, live: Live)
                 if error.retry is Retry.NEVER:
                     raise
                 failure, now = error, trio.current_time()
-    if failure is None:
-        failure = pool.exhausted(plan, trio.current_time())
-        failure.retry = Retry.UPSTREAM
-    raise failure
+    if failure is not None:
+        raise failure
+    failure = pool.exhausted(plan, trio.current_time())
+    failure.retry = Retry.UPSTREAM
+    if len(targets) < len(plan.targets):
+        raise failure  # one of several side by side, which wait for a place together
+    return await queued(work, plan, live, failure)
+
+
+async def side_by_side(work: Work, targets: Sequence[Target], plan: Plan, live: Live) -> Opened:
+    """Races or hedges the targets, each with its credentials in turn."""
+    tried = work.attempts
+    starts = [partial(in_turn, work, (target,), plan, live) for target in targets]
+    try:
+        if plan.policy == "race":
+            return await fanout.race(starts)
+        hedge, allowed = plan.hedge, partial(live.hedges.spend, plan.model)
+        return await fanout.hedge(starts, hedge.after, hedge.max, allowed)
+    except ProxyError as failure:
+        if work.attempts > tried:
+            raise
+        return await queued(work, plan, live, failure)
 
 
 async def queued(work: Work, plan: Plan, live: Live, failure: ProxyError) -> Opened:
@@ -213,16 +214,17 @@ async def attempt(
         await ask_one(opened, work, plan, live, after)
     except (ProxyError, UpstreamBroken) as failure:
         error = opening.broken(failure) if isinstance(failure, UpstreamBroken) else failure
-        end = trio.current_time()
-        live.pool.failed(candidate, plan, error, end, work.session)
-        log.failed(work.ask, label, number, error, end - now)
+        heard = opened.learn(trio.current_time(), live.clock)
+        live.pool.failed(candidate, plan, error, heard, work.session)
+        log.failed(work.ask, label, number, error, heard - now)
         await opened.close()
         raise error from None
     except BaseException:
         log.left(work.ask, label, number, trio.current_time() - now)
         await opened.close()
         raise
-    log.answered(work.ask, label, number, trio.current_time() - now)
+    heard = opened.learn(trio.current_time(), live.clock)
+    log.answered(work.ask, label, number, heard - now)
     return opened
 
 
@@ -237,10 +239,8 @@ async def ask_one(opened: Opened, work: Work, plan: Plan, live: Live, after: Lan
         opened.reply = reply = await transport.send(work.call(candidate, plan, live.settings))
     else:
         reply = await opening.with_token(opened, work, plan, live.settings, transport, book)
-    wall = live.clock.now()
-    live.pool.signals(candidate, reply.headers, trio.current_time(), wall)
     if reply.status >= 400:
-        raise await opening.refused(reply, candidate, wall)
+        raise await opening.refused(reply, candidate, live.clock.now())
     if after is not None:
         opening.join(opened, reply, work, after)
     elif work.ask.count:
@@ -250,7 +250,7 @@ async def ask_one(opened: Opened, work: Work, plan: Plan, live: Live, after: Lan
     else:
         resumes = work.stream and plan.on_break == "resume"
         request = opening.request_of(work, candidate, resumes=resumes)
-        context = work.context(request, plan.model, int(wall), live.clock.unique())
+        context = work.context(request, plan.model, int(live.clock.now()), live.clock.unique())
         if work.stream and opening.is_stream(reply):
             await opening.hold_back(opened, reply, work, context, resumes=resumes)
         else:
@@ -273,8 +273,7 @@ async def commit(opened: Opened, work: Work, out: Responder) -> None:
 
 async def relay(opened: Opened, work: Work, out: Responder, live: Live) -> None:
     """Relays what follows the held bytes, to the end of this upstream."""
-    reply, lane = opened.reply, opened.lane
-    if reply is None or lane is None:
+    if (reply := opened.reply) is None or (lane := opened.lane) is None:
         return
     if reply.patient:
         await relay_rest(reply.receive, lane, work, out, live)
@@ -286,6 +285,7 @@ async def relay(opened: Opened, work: Work, out: Responder, live: Live) -> None:
             nursery.cancel_scope.cancel()
     opened.over = True
     opened.usage = lane.usage
+    opened.heard = trio.current_time()
 
 
 async def relay_rest(receive: Receive, lane: Lane, work: Work, out: Responder, live: Live) -> None:
@@ -313,15 +313,15 @@ async def relay_rest(receive: Receive, lane: Lane, work: Work, out: Responder, l
             patience = _AFTER_END
 
 
-def record(opened: Opened, work: Work, plan: Plan, live: Live, now: float) -> ErrorInfo | None:
+def record(opened: Opened, work: Work, plan: Plan, live: Live) -> ErrorInfo | None:
     """Tells the pool how the call ended; what broke it, if anything did."""
     broken = opened.lane.failed if opened.lane is not None else None
     if broken is None:
-        live.pool.succeeded(opened.candidate, plan, now, work.session)
+        live.pool.succeeded(opened.candidate, plan, opened.heard, work.session)
     else:
         error = opening.inside(broken)
-        live.pool.failed(opened.candidate, plan, error, now, work.session)
-        live.log.failed(work.ask, opened.label, opened.number, error, now - opened.begun)
+        live.pool.failed(opened.candidate, plan, error, opened.heard, work.session)
+        live.log.failed(work.ask, opened.label, opened.number, error, opened.heard - opened.begun)
     return broken
 
 

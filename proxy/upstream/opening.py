@@ -16,12 +16,13 @@ from proxy import wire as wires
 from proxy.convo import fold, tokens
 from proxy.convo.model import ErrorInfo, Request, Usage
 from proxy.errors import Fault, ProxyError, Retry
-from proxy.net.api import Reply, UpstreamBroken
+from proxy.net.api import Headers, Reply, UpstreamBroken
 from proxy.upstream.base import refusal
 from proxy.wire import names
 from proxy.wire.lanes import GARBLED, Lane, lane
 
 if TYPE_CHECKING:
+    from proxy.clock import Clock
     from proxy.config.model import Candidate, Plan, Settings
     from proxy.net.api import Transport
     from proxy.telemetry.label import Label
@@ -39,7 +40,11 @@ _error_inside: Final = re.compile(rb'"error"\s*:\s*[^\sn]').search
 
 
 class Slots(Protocol):
-    """Where a credential's place among its requests in flight is given back."""
+    """What a pool is told of a call while it is under way."""
+
+    def signals(self, candidate: Candidate, headers: Headers, now: float, wall: float) -> None:
+        """The headers of a reply, which may tell quotas."""
+        ...
 
     def give_back(self, candidate: Candidate) -> None:
         """That request is over."""
@@ -58,6 +63,8 @@ class Opened(Struct):
     number: int
     """Which attempt of its request it is."""
     begun: float
+    heard: float = 0.0
+    """When it was last heard of: its first useful event, its failure or its end."""
     reply: Reply | None = None
     lane: Lane | None = None
     """None for whole answers and counts: `held` is all of it."""
@@ -72,6 +79,13 @@ class Opened(Struct):
     def empty(self) -> bool:
         """It is over and said nothing."""
         return self.lane is not None and not self.lane.spoke
+
+    def learn(self, now: float, clock: Clock) -> float:
+        """Tells the pool what the reply's headers say, before the result. Gives back `now`."""
+        self.heard = now
+        if self.reply is not None:
+            self.slots.signals(self.candidate, self.reply.headers, now, clock.now())
+        return now
 
     async def close(self) -> None:
         """See above. Never blocks."""
