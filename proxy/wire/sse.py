@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-LIMIT: Final = 16 * 1024 * 1024
+LIMIT: Final = 32 * 1024 * 1024
 """Bytes of one event; the largest lawful ones hold a base64 image."""
 
 _BOM: Final = b"\xef\xbb\xbf"

@@ -3,6 +3,7 @@
 Rules (https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking): a budget is at least
 1024 tokens and below `max_tokens`; with thinking on, temperature is 1, `top_k` is absent, `top_p` is
 0.95 to 1, and no tool may be forced. Models that take effort words think adaptively, without budgets.
+With a budget the assistant turn before tool results must begin with its thinking.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ MAX_TOKENS: Final = 32000
 """`max_tokens` where the client named none; the API requires one."""
 _LEAST_BUDGET: Final = 1024
 _LEAST_TOP_P: Final = 0.95
+_THOUGHTS: Final = ("thinking", "redacted_thinking")
 _VISIBLE: Final = 4096
 """Tokens that a large budget leaves for the visible answer, unless the client asked for fewer."""
 
@@ -42,6 +44,9 @@ def set_reasoning(body: Body, reasoning: Reasoning, target: Target, lost: list[L
         return
     if _forces_tool(body.get("tool_choice")):
         lost.append(Lost("reasoning", "thinking does not go with a forced tool"))
+        return
+    if thinking["type"] == "enabled" and _thoughtless_loop(body.get("messages")):
+        lost.append(Lost("reasoning", "the tool loop began without thinking of this provider"))
         return
     if reasoning.include is False and thinking["type"] == "adaptive":
         # Models that take budgets know no `display`.
@@ -82,6 +87,25 @@ def _budgeted(reasoning: Reasoning, capability: Capability) -> dict[str, object]
 def _forces_tool(choice: object) -> bool:
     value: Json = decode(choice) if isinstance(choice, Raw) else choice
     return isinstance(value, dict) and value.get("type") in ("any", "tool")
+
+
+def _thoughtless_loop(messages: object) -> bool:
+    """Whether tool results end the conversation and the turn that called does not begin with thinking."""
+    turns: Json = decode(messages) if isinstance(messages, Raw) else messages
+    if not isinstance(turns, list) or len(turns) < 2:
+        return False
+    called, results = _kinds(turns[-2]), _kinds(turns[-1])
+    return "tool_result" in results and "tool_use" in called and called[0] not in _THOUGHTS
+
+
+def _kinds(turn: Json) -> list[str]:
+    """The types of a turn's blocks."""
+    content = turn.get("content") if isinstance(turn, dict) else None
+    return (
+        [b.get("type", "") for b in content if isinstance(b, dict)]
+        if isinstance(content, list)
+        else []
+    )
 
 
 def _number(value: object) -> float | None:

@@ -7,6 +7,7 @@ last chunk only.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -47,6 +48,7 @@ _WORDS: Final = {
     "error": "OTHER",
 }
 _encode = jsonio.encode
+_LAST_SECOND: Final = 253_402_300_799
 
 
 class _Call:
@@ -100,6 +102,7 @@ class Encoder:
 
     def _head(self, start: ev.Start) -> None:
         tail = {
+            "createTime": _timestamp(start.created or self._context.now),
             "modelVersion": start.model or self._context.model,
             "responseId": start.id or self._context.id,
         }
@@ -334,6 +337,12 @@ def _source(address: str, inner: dict[str, object]) -> dict[str, object]:
     return out
 
 
+def _timestamp(seconds: int) -> str:
+    """As protobuf spells times, which end with the year 9999 whatever an upstream says."""
+    bounded = min(max(seconds, 0), _LAST_SECOND)
+    return datetime.fromtimestamp(bounded, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def encode_answer(answer: Answer, context: AnswerContext) -> bytes:
     """A whole answer."""
     candidates: list[dict[str, object]] = []
@@ -356,6 +365,7 @@ def encode_answer(answer: Answer, context: AnswerContext) -> bytes:
     usage = usage_metadata(answer.usage)
     if usage is not None:
         body["usageMetadata"] = usage
+    body["createTime"] = _timestamp(answer.created or context.now)
     body["modelVersion"] = answer.model or context.model
     body["responseId"] = answer.id or context.id
     return _encode(body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-LIMIT: Final = 16 * 1024 * 1024
+LIMIT: Final = 32 * 1024 * 1024
 """Bytes of one object; the largest lawful ones hold a base64 image."""
 
 _MARKS: Final = re.compile(rb'["{}\[\]]')

@@ -307,7 +307,8 @@ def test_own_stream_comes_out_as_it_went_in():
 @pytest.mark.parametrize("framing", ["sse", "json"])
 @pytest.mark.parametrize("wire", [WIRE, CLI])
 def test_decoding_what_was_encoded(framing, wire):
-    found = events(TEXT)
+    timed = b'"createTime": "2025-06-15T12:00:00Z", "modelVersion"'
+    found = events(TEXT.replace(b'"modelVersion"', timed))
     encoder = wire.stream_encoder(context(framing))
     out = encoder.encode(found)
     assert json.loads(jsonio.encode(fold(events(out, wire)))) == json.loads(
@@ -599,3 +600,24 @@ def test_the_upstreams_own_time_is_told(said, seconds):
     answer = chunk({"text": "x"}, finish="STOP", createTime=said)
     assert next(e for e in events(sse(answer)) if isinstance(e, ev.Start)).created == seconds
     assert WIRE.decode_answer(json.dumps(answer).encode()).created == seconds
+
+
+def test_a_client_is_told_when_the_answer_was_made():
+    answer = Answer([Choice([Text("x")], Finish("stop"))], created=1_749_988_800)
+    body = json.loads(WIRE.encode_answer(answer, context()))
+    assert body["createTime"] == "2025-06-15T12:00:00Z"
+    stream = WIRE.stream_encoder(context()).encode([*unfold(answer)])
+    times = {json.loads(c[6:])["createTime"] for c in stream.decode().split("\n\n") if c}
+    assert times == {"2025-06-15T12:00:00Z"}
+    bare = WIRE.encode_answer(Answer([Choice([Text("x")])]), context())
+    assert json.loads(bare)["createTime"] == "1970-01-01T00:00:01Z"
+
+
+@pytest.mark.parametrize("created", [-5, 1 << 62])
+def test_a_time_out_of_range_breaks_nothing(created):
+    body = json.loads(WIRE.encode_answer(Answer([], created=created), context()))
+    assert body["createTime"] in {
+        "1970-01-01T00:00:01Z",
+        "1970-01-01T00:00:00Z",
+        "9999-12-31T23:59:59Z",
+    }
