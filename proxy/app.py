@@ -6,11 +6,15 @@ import signal
 from typing import TYPE_CHECKING, Final
 
 import trio
+from msgspec.structs import replace
 
 from proxy.accounts.pool import Pool
+from proxy.auth.book import AccountBook
+from proxy.auth.files import folder_of
 from proxy.clock import Clock
 from proxy.exchange import Live
 from proxy.net.transport import Transport
+from proxy.routing.build import build
 from proxy.surface.router import App
 from proxy.surface.server import serve
 from proxy.telemetry.log import Log
@@ -37,23 +41,44 @@ async def main(loaded: Loaded, ready: Callable[[str], None] | None) -> None:
     settings = loaded.settings
     log = Log(debug=settings.debug)
     transport = Transport()
+    clock = Clock()
+    book = AccountBook(
+        folder_of(settings.auth_dir),
+        transport=transport,
+        clock=clock,
+        log=log,
+        options=loaded.declared.copilot,
+        proxy=settings.proxy_url,
+    )
+    await trio.to_thread.run_sync(book.load)
     live = Live(
         table=loaded.table,
         pool=Pool(disable_cooling=settings.disable_cooling),
         settings=settings,
         transport=WithDemo(transport),
-        clock=Clock(),
+        clock=clock,
         log=log,
+        accounts=book,
     )
+    app = App(live)
+
+    def regenerate() -> None:
+        declared = loaded.declared
+        accounts = (*declared.accounts, *book.declared())
+        table, _ = build(replace(declared, accounts=accounts))
+        app.live = replace(app.live, table=table)
+
+    book.on_change = regenerate
     for warning in loaded.warnings:
         log.line("warn", "config", at=f"{warning.file}:{warning.line}", message=warning.message)
     try:
         async with trio.open_nursery() as background:
             background.start_soon(_flush, log)
             await background.start(transport.run)
+            await background.start(book.run)
             stop = trio.Event()
             async with trio.open_nursery() as serving:
-                port = await serving.start(serve, settings, App(live), stop)
+                port = await serving.start(serve, settings, app, stop)
                 url = f"{'https' if settings.tls else 'http'}://{_shown(settings.host)}:{port}"
                 log.line("info", "listening", url=url)
                 log.flush()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy import wire as wires
 from proxy.accounts.pool import Pool
@@ -32,6 +33,7 @@ from proxy.wire.base import AnswerContext
 from proxy.wire.lanes import GARBLED, Lane, lane
 
 if TYPE_CHECKING:
+    from proxy.auth.book import AccountBook
     from proxy.clock import Clock
     from proxy.routing.table import Table
     from proxy.surface.http import Responder
@@ -59,6 +61,8 @@ class Live(Struct):
     transport: Transport
     clock: Clock
     log: Log
+    accounts: AccountBook | None = None
+    """Tokens of credentials that come from account files."""
 
 
 async def run(ask: Ask, out: Responder, live: Live) -> None:
@@ -124,12 +128,21 @@ async def attempt(work: Work, candidate: Candidate, plan: Plan, out: Responder, 
     if work.ask.count and not provider.counts:
         await out.whole(200, JSON, work.client.encode_count(tokens.estimate(work.request)))
         return
-    call = work.call(candidate, plan, live.settings)
+    if candidate.credential.account:
+        candidate = await _with_token(candidate, live)
     try:
-        reply = await live.transport.send(call)
+        reply = await live.transport.send(work.call(candidate, plan, live.settings))
         try:
             if reply.status >= 400:
-                raise await refused(reply, candidate, live)
+                error = await refused(reply, candidate, live)
+                other = await _otherwise(candidate, error, live)
+                if other is None:
+                    raise error
+                await reply.aclose()
+                candidate = other
+                reply = await live.transport.send(work.call(candidate, plan, live.settings))
+                if reply.status >= 400:
+                    raise await refused(reply, candidate, live)
             if work.ask.count:
                 await relay_count(reply, work, candidate, out)
             elif work.stream and is_stream(reply):
@@ -140,6 +153,26 @@ async def attempt(work: Work, candidate: Candidate, plan: Plan, out: Responder, 
             await reply.aclose()
     except UpstreamBroken as broken:
         raise _broken(broken) from None
+
+
+async def _with_token(candidate: Candidate, live: Live) -> Candidate:
+    """The candidate with its account's token. Raises ProxyError when there is none."""
+    if live.accounts is None:
+        raise ProxyError("no accounts are open", status=503)
+    return replace(candidate, credential=await live.accounts.ready(candidate.credential))
+
+
+async def _otherwise(candidate: Candidate, error: ProxyError, live: Live) -> Candidate | None:
+    """How an account that refused is asked once more: with a new token, or on another wire."""
+    book = live.accounts
+    if book is None or not candidate.credential.account:
+        return None
+    if error.status == 401:
+        return (
+            await _with_token(candidate, live) if await book.renew(candidate.credential) else None
+        )
+    other = book.learn(candidate, error)
+    return None if other is None else await _with_token(other, live)
 
 
 async def relay_stream(

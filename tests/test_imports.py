@@ -57,7 +57,9 @@ ALLOWED = {
 """Area -> areas it may import besides its own and BASE. `cli` and `__main__` may import everything."""
 MODULES_ONLY = {
     ("accounts", "config"): {"proxy.config.model"},
-    ("auth", "config"): {"proxy.config.model"},
+    ("auth", "config"): {"proxy.config.model", "proxy.config.declared"},
+    ("auth", "net"): {"proxy.net.api", "proxy.net.fetch"},
+    ("auth", "upstream"): {"proxy.upstream.copilot", "proxy.upstream.copilot_facts"},
     ("upstream", "config"): {"proxy.config.model"},
     ("exchange", "config"): {"proxy.config.model"},
     ("routing", "config"): {
@@ -79,6 +81,8 @@ MODULES_ONLY = {
 """Edges that hold for some modules of the lower area only."""
 TYPES_ONLY = {
     ("exchange", "proxy.surface.http"),  # the protocol of a responder; its server stays unknown
+    ("auth", "proxy.telemetry.log"),  # where it says what happened to an account
+    ("exchange", "proxy.auth.book"),  # who brings the token of an account
     ("telemetry", "proxy.config.model"),  # what a log line names
     ("telemetry", "proxy.convo.model"),
     ("telemetry", "proxy.upstream.prepare"),

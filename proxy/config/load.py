@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from proxy.config import env, settings, tomlio
+from proxy.config import copilot, env, settings, tomlio
 from proxy.config.declared import Declared
 from proxy.config.diagnose import ConfigError, Problem, Report
 from proxy.config.document import SIZE, Document, decoded
@@ -59,7 +59,9 @@ def read(config: str | None, routes: Sequence[str], environ: Mapping[str, str], 
     files = _route_files(routes, file, environ, FilePath(cwd), report)
     if not files and not routes and not accounts and file is None:
         files = [DEMO]
-    compiled = Routes(report, environ, {account.group for account in accounts}, found.proxy_url)
+    options = copilot.of_legacy(empty, environ, report)
+    known = {account.group for account in accounts} | copilot.GROUPS
+    compiled = Routes(report, environ, known, found.proxy_url)
     for path in files:
         compiled.add(_document(path, report), path.parent)
     declared = compiled.declared()
@@ -69,6 +71,8 @@ def read(config: str | None, routes: Sequence[str], environ: Mapping[str, str], 
         declared=replace(
             declared,
             accounts=accounts,
+            prefixes=copilot.with_prefix(declared.prefixes),
+            copilot=replace(options, **compiled.copilot),
             strategy=settings.strategy_of(empty),
             force_prefix=empty.table.get("force-model-prefix", False),
             now=int(time.time()),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Final
 
-from proxy.config import keys
+from proxy.config import copilot, keys
 from proxy.config.declared import Alias, Declared, Place, Prefix, Route, Upstream
 from proxy.config.diagnose import nearest, quoted
 from proxy.config.model import Credential, PayloadRule, Timeouts
@@ -37,6 +37,8 @@ class Routes:
         self, report: Report, environ: Mapping[str, str], known: set[str], proxy: str
     ) -> None:
         self.payload: list[PayloadRule] = []
+        self.copilot: dict[str, object] = {}
+        """What `provider = "copilot"` says: members of `CopilotOptions`."""
         self._report = report
         self._environ = environ
         self._known = known
@@ -151,6 +153,11 @@ class Routes:
             message = f"upstream {quoted(name)} needs 'wire' or 'provider'"
             error("missing-key", message, document, path, key=True)
         if not word and entry.get("provider"):
+            return
+        if copilot.upstream_of(word, document, entry, path, self._report, self.copilot):
+            self._upstreams[name] = Upstream(
+                name=name, credentials=(), accounts=word, place=_place(document, path)
+            )
             return
         provider, own_wire, base = PROVIDERS[word or WIRES.get(wire, "openai-compat")]
         if word and wire and wire != own_wire:

@@ -45,9 +45,18 @@ class _Builder:
         self._upstreams: dict[str, Upstream] = {u.name: u for u in declared.upstreams}
         self._targets = {(u, m or r.id) for r in declared.routes for u, m in r.to}
         self._groups: dict[str, dict[str, Credential]] = {}
+        self._sides: dict[tuple[str, str], Credential] = {}
+        self._spelled: dict[tuple[str, str], str] = {}
         for account in declared.accounts:
-            group = self._groups.setdefault(account.group, {})
-            group[account.credential.id] = account.credential
+            credential = account.credential
+            if account.side:
+                self._sides |= {
+                    (credential.account, name): credential for name, _ in account.listed
+                }
+            else:
+                self._groups.setdefault(account.group, {})[credential.id] = credential
+            for name, _ in account.listed:
+                self._spelled[account.group, name.lower()] = name
 
     def table(self) -> Table:
         declared = self._declared
@@ -72,7 +81,10 @@ class _Builder:
 
     def ask(self, upstream: str, model: str, any_model: bool) -> Plan | None:
         """The plan of a model at one upstream; None when it is not known there and has to be."""
+        model = self._spelled.get((upstream, model.lower()), model)
         if not any_model and not self._serves(upstream, model):
+            return None
+        if upstream not in self._upstreams and upstream not in self._groups:
             return None
         return self._plan(model, ((upstream, model),), "failover", self._declared.strategy, model)
 
@@ -104,7 +116,9 @@ class _Builder:
 
     def _own(self, account: Account) -> Iterator[tuple[str, Candidate, ListedModel, Effort | None]]:
         excluded = [Pattern(glob) for glob in account.excluded]
-        if account.models:
+        if account.listed:
+            models = list(account.listed)
+        elif account.models:
             models = [(m.name, self._custom(account, m)) for m in account.models]
         elif account.builtin:
             models = [(m.id, m) for m in models_of(account.credential.provider)]
@@ -204,14 +218,9 @@ class _Builder:
         targets: list[Target] = []
         effort: Effort | None = None
         for name, model in to:
-            upstream = self._upstreams.get(name)
-            credentials = (
-                upstream.credentials
-                if upstream is not None
-                else tuple(self._groups.get(name, {}).values())
-            )
             candidates: list[Candidate] = []
-            for credential in credentials:
+            for main in self._credentials(name):
+                credential = self._sides.get((main.account, model), main) if main.account else main
                 base, own = _effort(credential, model)
                 effort = effort or own
                 capability = _capability(base, alias, None)
@@ -227,6 +236,13 @@ class _Builder:
             strategy=strategy,
             reasoning=Reasoning(effort=effort) if effort else None,
         )
+
+    def _credentials(self, name: str) -> tuple[Credential, ...]:
+        upstream = self._upstreams.get(name)
+        if upstream is not None and not upstream.accounts:
+            return upstream.credentials
+        group = upstream.accounts if upstream is not None else name
+        return tuple(self._groups.get(group, {}).values())
 
     def _listed(self, route: Route, plan: Plan) -> ListedModel:
         first = next((c for t in plan.targets for c in t.candidates), None)

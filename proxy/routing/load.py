@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from proxy.config import load as files
+from proxy.config.declared import Declared
 from proxy.config.model import Settings, Warning_
 from proxy.routing.build import build
 from proxy.routing.table import Table
@@ -20,6 +21,8 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
     settings: Settings
     table: Table
+    declared: Declared = Declared()
+    """What the table was built from; account files are added to it."""
     warnings: tuple[Warning_, ...] = ()
     config: str = ""
     routes: tuple[str, ...] = ()
@@ -32,6 +35,7 @@ def load(config: str | None, routes: Sequence[str], environ: Mapping[str, str], 
     return Loaded(
         settings=found.settings,
         table=table,
+        declared=found.declared,
         warnings=(*found.warnings, *warnings),
         config=found.config,
         routes=found.routes,

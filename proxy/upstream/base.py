@@ -19,12 +19,18 @@ from proxy.net.api import Headers
 Action: TypeAlias = Literal["generate", "stream", "count"]
 
 
-class Client(Struct, frozen=True):
-    """What a provider may see of the client's request: its wire and headers (lower-case names)."""
+class Client(Struct):
+    """What a provider may see of the client's request: its wire, headers (lower-case names) and body
+    by top-level key, as it came.
+
+    `decided`: what a provider decided once for the request, whatever it is sent to.
+    """
 
     wire: str
     headers: Headers
     alt: str = ""
+    top: Body = {}
+    decided: bytes = b""
 
     def header(self, name: bytes) -> bytes:
         """The first value of a header, stripped; b"" if absent."""

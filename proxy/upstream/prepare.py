@@ -53,7 +53,7 @@ class Work:
         self.stream = self.top.get("stream") == _TRUE if ask.stream is None else ask.stream
         self.lost: list[Lost] = []
         self._request: Request | None = None
-        self._seen = Client(ask.wire, ask.headers)
+        self._seen = Client(ask.wire, ask.headers, top=self.top)
 
     def _text(self, key: str) -> str:
         raw = self.top.get(key)
