@@ -159,6 +159,7 @@ class AccountBook:
 
     def load(self) -> None:
         """The first look at the folder. Blocks."""
+        files.sweep(self.folder, self._clock.now())
         self._look(files.scan(self.folder))
 
     async def rescan(self) -> bool:

@@ -7,6 +7,7 @@ side call it in a thread. Source: provider sheets; operations sheet, section 4.
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -27,6 +28,9 @@ MOST: Final = 20_000
 """Most files that are looked at."""
 REFUSED: Final = "pointsman_refused"
 """Our own key: why the service refuses the login for good, so that a restart does not ask again."""
+
+_DRAFT: Final = re.compile(r"\..+\.json\.[0-9]+\.[0-9a-f]{8}\.tmp")
+_DRAFT_AGE: Final = 60.0
 
 Stamp: TypeAlias = tuple[int, int, int]
 """Change time, size and inode: differs after every write, also after a rename over the file."""
@@ -96,6 +100,17 @@ def scan(folder: Path) -> dict[str, Stamp]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     return dict(sorted(found.items()))
+
+
+def sweep(folder: Path, now: float) -> None:
+    """Removes drafts that a writer left when it was killed: they hold secrets too."""
+    try:
+        drafts = [path for path in folder.iterdir() if _DRAFT.fullmatch(path.name)]
+        for path in drafts:
+            if now - path.stat().st_mtime > _DRAFT_AGE:
+                path.unlink()
+    except OSError:
+        return
 
 
 def read(folder: Path, name: str) -> AccountFile:
