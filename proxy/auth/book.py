@@ -148,9 +148,14 @@ class AccountBook:
         if account is None or not _is_elsewhere(error):
             return None
         wire = _NEXT.get(candidate.credential.wire)
-        if wire is None or len(self._learned) >= _MOST_LEARNED:
+        model = candidate.model.lower()
+        if wire is None:
+            # All three refused it: the next request starts over.
+            self._changed |= self._learned.pop(model, None) is not None
             return None
-        self._learned[candidate.model.lower()] = wire
+        if len(self._learned) >= _MOST_LEARNED and model not in self._learned:
+            return None
+        self._learned[model] = wire
         self._changed = True
         self._log.line("info", "learned", model=candidate.model, wire=wire)
         return replace(candidate, credential=account.credential(wire))

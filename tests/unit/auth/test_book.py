@@ -30,15 +30,7 @@ FILE = {
 }
 
 
-@pytest.fixture(autouse=True)
-def inline_threads(monkeypatch):
-    """A clock that jumps does not wait for threads."""
-
-    async def run_sync(function, *arguments):
-        await trio.lowlevel.checkpoint()
-        return function(*arguments)
-
-    monkeypatch.setattr(trio.to_thread, "run_sync", run_sync)
+pytestmark = pytest.mark.usefixtures("inline_threads")
 
 
 def put(folder, name="a.json", **more):
