@@ -96,6 +96,7 @@ PLACES = {
     "quart_trio": {"surface/asgi.py"},
     "httptools": {"http1"},
     "argparse": {"cli"},
+    "segno": {"cli"},
     "ruamel": {"config"},
     "tomlkit": {"config"},
     "yaml": {"config"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from proxy.config.diagnose import ConfigError, closest
@@ -20,8 +21,25 @@ USAGE: Final = 2
 CONFIG: Final = 78
 """EX_CONFIG of sysexits.h."""
 
-VERBS: Final = ("serve", "check", "transcode", "version", "help")
-_SINGLE_DASH: Final = ("config", "routes", "host", "port", "json", "help", "version")
+VERBS: Final = (
+    "serve",
+    "check",
+    "transcode",
+    "login",
+    "accounts",
+    "bundle",
+    "passthru",
+    "version",
+    "help",
+)
+_SINGLE_DASH: Final = (
+    *("config", "routes", "host", "port", "json", "help", "version", "no-browser"),
+)
+_LOGINS: Final = {
+    "copilot-login": ("login", "copilot"),
+    "github-copilot-login": ("login", "copilot", "--account-type", "individual"),
+}
+"""CLIProxyAPI's login flags, and what they are here."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -88,6 +106,11 @@ def two_dashes(arguments: list[str]) -> list[str]:
 def _verb(arguments: list[str]) -> tuple[str, list[str]]:
     if arguments and not arguments[0].startswith("-"):
         return arguments[0], arguments[1:]
+    for index, word in enumerate(arguments):
+        login = _LOGINS.get(word.lstrip("-")) if word.startswith("-") else None
+        if login is not None:
+            verb, *words = login
+            return verb, [*words, *arguments[:index], *arguments[index + 1 :]]
     return "serve", arguments
 
 
@@ -96,10 +119,9 @@ def _handler(verb: str) -> Callable[[list[str]], int]:
         from proxy.cli import check
 
         return check.run
-    if verb == "transcode":
-        from proxy.cli import transcode
-
-        return transcode.run
+    if verb in ("transcode", "login", "accounts", "bundle", "passthru"):
+        handler: Callable[[list[str]], int] = import_module(f"proxy.cli.{verb}").run
+        return handler
     from proxy.cli import serve
 
     return serve.run
