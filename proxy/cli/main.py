@@ -42,10 +42,11 @@ _LOGINS: Final = {
 """CLIProxyAPI's login flags, and what they are here."""
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Errors in one line, with the nearest option; exit status 2."""
 
     def error(self, message: str) -> NoReturn:
+        """One line, and the end."""
         unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0]
         near = closest(unknown, [o for a in self._actions for o in a.option_strings])
         hint = f"; did you mean {near}?" if unknown and near else ""
@@ -78,7 +79,7 @@ def run(arguments: list[str]) -> int:
 
 def parser(verb: str) -> argparse.ArgumentParser:
     """The options that all verbs share which read a configuration."""
-    made = _Parser(prog=f"pointsman {verb}", add_help=False, allow_abbrev=False)
+    made = Parser(prog=f"pointsman {verb}", add_help=False, allow_abbrev=False)
     made.add_argument("--config", metavar="FILE")
     made.add_argument("--routes", metavar="DIR", action="append", default=[])
     return made
