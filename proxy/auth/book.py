@@ -249,6 +249,20 @@ class AccountBook:
             finally:
                 self._nursery = None
 
+    def attach(self, nursery: trio.Nursery) -> None:
+        """For a command, in place of `run`: exchanges may run in `nursery`; nothing is watched."""
+        self._nursery = nursery
+
+    async def test(self, name: str) -> AccountView:
+        """Asks for a token and the models now, also where the login was refused before."""
+        account = self._accounts[name]
+        if not account.file.disabled and account.login:
+            account.refused, account.again = "", 0.0
+            await self._renew(account)
+            if not account.error:
+                await self._models(account, trio.Event())
+        return account.view(self._clock.now())
+
     async def _first_models(self, nursery: trio.Nursery) -> None:
         """Asks all accounts for their models, and waits; those who are late go on in `nursery`."""
         waiting = [trio.Event() for _ in self._accounts]
