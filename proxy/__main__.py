@@ -13,12 +13,22 @@ usage: pointsman [serve] [--config FILE] [--routes DIR ...] [--host HOST] [--por
        pointsman check [--config FILE] [--routes DIR ...] [--json]
        pointsman transcode --from WIRE --to WIRE [--stream] FILE
        pointsman transcode --batch IN.jsonl --out OUT.jsonl
+       pointsman login copilot [--no-browser] [--account-type TYPE]
+       pointsman accounts [list | test | pause | resume | remove] [ACCOUNT ...] [--json]
+       pointsman bundle create [DIR] [--out FILE] [--encrypt]
+       pointsman bundle inspect | restore [FILE | --env [NAME] | --url URL] [--into DIR] [--json]
+       pointsman passthru add MODEL --base-url URL [--protocol P] [--name N] [--key KEY]
+       pointsman passthru list | remove NAME | env
        pointsman version
 
 commands:
   serve      serve until stopped (also without a command)
   check      read the configuration, tell what is wrong or odd, and stop
   transcode  translate recorded requests and answers between wires
+  login      log an account in (-copilot-login, -github-copilot-login too)
+  accounts   show, try, pause and remove the accounts of the auth directory
+  bundle     account files in one text, to carry to a host
+  passthru   routes to a model of any service, kept in routes.d
   version    the version
 
 options:
@@ -27,7 +37,7 @@ options:
                  else pointsman/routes.d in the XDG config folder
   --host HOST    the address to listen on
   --port PORT    the port to listen on; 0 = any free one
-  --json         check: machine-readable
+  --json         machine-readable
   --version, -h, --help
 
 exit status: 0 well, 1 failed, 2 wrong usage, 78 wrong configuration

@@ -71,7 +71,8 @@ def test_add_list_env_remove(folder, capsys, monkeypatch):
         "headers": {"X-Title": "it's"},
         "context-window": 9,
     }
-    found = read(None, ["/dev/null"], {"PASSTHRU_MODELS_JSON": value}, str(folder))
+    (folder / "empty").mkdir()
+    found = read(None, [str(folder / "empty")], {"PASSTHRU_MODELS_JSON": value}, str(folder))
     assert {a.models[0].id for a in found.declared.accounts} == {"glm", "big"}
     assert passthru(capsys, "remove", "big")[0] == 0
     assert file.read_text().split() == OWN.split()
