@@ -14,7 +14,7 @@ from proxy.auth.files import folder_of
 from proxy.clock import Clock
 from proxy.exchange import Live
 from proxy.net.transport import Transport
-from proxy.routing.build import build
+from proxy.routing.load import with_accounts
 from proxy.surface.router import App
 from proxy.surface.server import serve
 from proxy.telemetry.log import Log
@@ -63,13 +63,10 @@ async def main(loaded: Loaded, ready: Callable[[str], None] | None) -> None:
     app = App(live)
 
     def regenerate() -> None:
-        declared = loaded.declared
-        accounts = (*declared.accounts, *book.declared())
-        table, _ = build(replace(declared, accounts=accounts))
-        app.live = replace(app.live, table=table)
+        app.live = replace(app.live, table=with_accounts(loaded, book.declared()).table)
 
     book.on_change = regenerate
-    for warning in loaded.warnings:
+    for warning in with_accounts(loaded, book.declared()).warnings:
         log.line("warn", "config", at=f"{warning.file}:{warning.line}", message=warning.message)
     try:
         async with trio.open_nursery() as background:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.config import load as files
 from proxy.config.declared import Declared
@@ -14,6 +15,8 @@ from proxy.routing.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from proxy.config.declared import Account
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -40,3 +43,12 @@ def load(config: str | None, routes: Sequence[str], environ: Mapping[str, str], 
         config=found.config,
         routes=found.routes,
     )
+
+
+def with_accounts(loaded: Loaded, accounts: tuple[Account, ...]) -> Loaded:
+    """The same with these accounts of files beside those of the configuration."""
+    _, before = build(loaded.declared)
+    declared = replace(loaded.declared, accounts=(*loaded.declared.accounts, *accounts))
+    table, warnings = build(declared)
+    kept = [warning for warning in loaded.warnings if warning not in before]
+    return replace(loaded, table=table, warnings=(*kept, *warnings))
