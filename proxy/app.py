@@ -13,6 +13,7 @@ from proxy.auth.book import AccountBook
 from proxy.auth.files import folder_of
 from proxy.clock import Clock
 from proxy.exchange import Live
+from proxy.net.tap import WithTaps
 from proxy.net.transport import Transport
 from proxy.routing.load import with_accounts
 from proxy.surface.router import App
@@ -55,7 +56,7 @@ async def main(loaded: Loaded, ready: Callable[[str], None] | None) -> None:
         table=loaded.table,
         pool=Pool(disable_cooling=settings.disable_cooling),
         settings=settings,
-        transport=WithDemo(transport),
+        transport=WithDemo(WithTaps(transport)),
         clock=clock,
         log=log,
         accounts=book,

@@ -5,8 +5,9 @@ A provider never translates and never selects. Everything here is pure; `exchang
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
@@ -58,6 +59,15 @@ class Provider(Protocol):
 
     def shape(self, body: Body, candidate: Candidate, action: Action, client: Client) -> None:
         """Edits an encoded body in place to the service's dialect."""
+        ...
+
+
+@runtime_checkable
+class Tapping(Protocol):
+    """A provider that reads its answers on their way (only for credentials of account files)."""
+
+    def tap(self, candidate: Candidate, action: Action) -> Callable[[bytes], None] | None:
+        """What looks at the answer of this call; None = nobody."""
         ...
 
 

@@ -18,6 +18,7 @@ from proxy.net.api import Headers
 from proxy.upstream import copilot_initiator as initiator
 from proxy.upstream.base import Action, Client, finish_headers, join
 from proxy.upstream.copilot_facts import PREFIX, facts
+from proxy.upstream.copilot_reasoning import Capture, Reasoning
 
 if TYPE_CHECKING:
     from proxy.config.model import WireName
@@ -43,6 +44,7 @@ class Copilot:
     def __init__(self) -> None:
         self._keys: OrderedDict[str, None] = OrderedDict()
         self.calls = {b"user": 0, b"agent": 0}
+        self._reasoning = Reasoning()
 
     def url(self, candidate: Candidate, action: Action, client: Client) -> str:  # noqa: ARG002  # by wire alone
         """The endpoint of the candidate's wire."""
@@ -87,15 +89,28 @@ class Copilot:
             self._keys.popitem(last=False)
         return b"agent" if seen else b"user"
 
+    def tap(self, candidate: Candidate, action: Action) -> Capture | None:
+        """Gemini's reasoning is kept for the next turn, which chat clients send without it."""
+        if candidate.credential.wire != "chat" or not _is_gemini(candidate):
+            return None
+        account = candidate.credential.account
+        return Capture(self._reasoning, account, stream=action == "stream")
+
     def shape(self, body: Body, candidate: Candidate, action: Action, client: Client) -> None:  # noqa: ARG002  # same for all clients
         """Keeps a cap on the output within the model's; says outright whether it streams."""
         if candidate.credential.wire == "chat":
             body.pop("parallel_tool_calls", None)
             _cap(body, candidate)
+            if _is_gemini(candidate):
+                self._reasoning.give_back(candidate.credential.account, body)
             body["stream"] = _TRUE if action == "stream" else _FALSE
         elif candidate.credential.wire == "responses":
             # The service keeps no answers; clients of the API leave `store` to its default, true.
             body["store"] = _FALSE
+
+
+def _is_gemini(candidate: Candidate) -> bool:
+    return candidate.model.lower().startswith("gemini")
 
 
 def _cap(body: Body, candidate: Candidate) -> None:

@@ -13,7 +13,7 @@ from proxy.jsonio import Body, decode, encode, raw_of, top_level
 from proxy.net.api import Call, Headers
 from proxy.routing import payload
 from proxy.upstream import get as provider_of
-from proxy.upstream.base import Action, Client
+from proxy.upstream.base import Action, Client, Tapping
 from proxy.wire.base import Target, Wire
 
 
@@ -110,6 +110,9 @@ class Work:
             connect_timeout=timeouts.connect,
             first_timeout=timeouts.first_event,
             idle_timeout=timeouts.idle,
+            tap=provider.tap(candidate, action)
+            if credential.account and isinstance(provider, Tapping)
+            else None,
         )
 
     def _body(self, candidate: Candidate, plan: Plan) -> Body:
