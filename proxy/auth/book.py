@@ -17,6 +17,7 @@ from proxy.auth.account import KIND, AccountView, CopilotAccount
 from proxy.auth.files import AccountFile, BadAccountFile
 from proxy.config.model import Candidate, CopilotOptions
 from proxy.errors import Fault, ProxyError, Retry
+from proxy.upstream import copilot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +38,8 @@ _MODELS_KEPT: Final = 12 * 3600.0
 _BUSY: Final = 3600.0
 """Tokens of accounts that nobody used for so many seconds are renewed when somebody does."""
 _JUST_RENEWED: Final = 10.0
+_QUIET: Final = 5.0
+"""How many times as long as a change took to be told nothing further is told."""
 _AT_ONCE: Final = 8
 """Most exchanges and list requests at a time that no client waits for."""
 _MOST_LEARNED: Final = 500
@@ -73,6 +76,7 @@ class AccountBook:
         self._lists: dict[tuple[Model, ...], tuple[Model, ...]] = {}
         self._learned: dict[str, WireName] = {}
         self._changed = False
+        self._quiet_until = 0.0
         self._places = trio.CapacityLimiter(_AT_ONCE)
         self._nursery: trio.Nursery | None = None
 
@@ -105,7 +109,7 @@ class AccountBook:
         """
         account = self._accounts.get(credential.account)
         if account is None or account.file.disabled:
-            raise _no_token("the account is gone", 401)
+            raise _no_token(401)
         now = self._clock.now()
         account.used = now
         if not account.fresh(now):
@@ -116,7 +120,6 @@ class AccountBook:
                 lasting = bool(account.refused) or not account.login
                 rejected = lasting or account.error.startswith("copilot_no_subscription")
                 raise _no_token(
-                    account.refused or account.error or "no login",
                     401 if rejected else 503,
                     None if rejected else max(1.0, account.again - now),
                 )
@@ -212,7 +215,10 @@ class AccountBook:
         if account is None:
             self._accounts[file.name] = CopilotAccount(file, self._options, self._proxy)
         else:
+            before = account.shape()
             account.reread(file)
+            if account.shape() == before:
+                return  # a new token alone, written by us or another program
         self._changed = True
 
     async def _write(self, account: CopilotAccount, changes: dict[str, object]) -> None:
@@ -248,6 +254,9 @@ class AccountBook:
                     await self._tick(nursery)
             finally:
                 self._nursery = None
+                calls = copilot.PROVIDER.calls
+                if any(calls.values()):
+                    self._log.line("info", "copilot", user=calls[b"user"], agent=calls[b"agent"])
 
     def attach(self, nursery: trio.Nursery) -> None:
         """For a command, in place of `run`: exchanges may run in `nursery`; nothing is watched."""
@@ -288,9 +297,13 @@ class AccountBook:
         self._tell()
 
     def _tell(self) -> None:
-        if self._changed:
-            self._changed = False
-            self.on_change()
+        began = trio.current_time()
+        if not self._changed or began < self._quiet_until:
+            return
+        self._changed = False
+        self.on_change()
+        # A large table takes a moment to build: thousands of lists that come in are not told one by one.
+        self._quiet_until = began + _QUIET * (trio.current_time() - began)
 
     async def _renew_ahead(self, account: CopilotAccount) -> None:
         async with self._places:
@@ -303,7 +316,7 @@ class AccountBook:
         """
         if account.renewing is None:
             if self._nursery is None:
-                raise _no_token("the accounts are not running", 503)
+                raise _no_token(503)
             account.renewing = trio.Event()
             self._nursery.start_soon(self._exchange, account)
         await account.renewing.wait()
@@ -376,10 +389,10 @@ def _read_all(folder: Path, names: set[str]) -> dict[str, AccountFile | BadAccou
     return found
 
 
-def _no_token(why: str, status: int, retry_after: float | None = None) -> ProxyError:
+def _no_token(status: int, retry_after: float | None = None) -> ProxyError:
     """What a client is told; the reason stands in the log and in `accounts list`."""
     refused = status == 401
-    message = "no valid token available" if refused else f"no token could be fetched: {why}"
+    message = "no valid token available" if refused else "no token could be fetched for now"
     return ProxyError(
         message,
         fault=Fault.UPSTREAM,

@@ -243,6 +243,20 @@ async def test_files_that_come_change_and_go_are_noticed_within_two_seconds(
             await book.ready(credential(book).__class__(**_gone(book)))
 
 
+async def test_a_new_token_from_another_program_is_used_and_changes_no_routes(
+    tmp_path, autojump_clock
+):
+    put(tmp_path)
+    async with running(tmp_path) as (book, _):
+        changes = []
+        await trio.sleep(2)
+        book.on_change = lambda: changes.append(1)
+        put(tmp_path, copilot_token="tid=theirs", copilot_token_expiry="2099-01-01T00:00:00Z")
+        await trio.sleep(2)
+        assert (await book.ready(credential(book))).key.reveal() == "tid=theirs"
+        assert changes == []
+
+
 def _gone(book):
     told = credential(book)
     return {name: getattr(told, name) for name in told.__struct_fields__} | {"account": "b.json"}
