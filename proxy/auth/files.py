@@ -72,9 +72,7 @@ class AccountFile(Struct, frozen=True, kw_only=True):
         return {key: text for key, text in value.items() if isinstance(text, str)}
 
     def _value(self, key: str) -> object:
-        raw = self.top.get(key)
-        value: object = None if raw is None else decode(raw_of(raw))
-        return value
+        return _value_of(self.top, key)
 
 
 def folder_of(auth_dir: str) -> Path:
@@ -133,12 +131,21 @@ def parse(name: str, data: bytes, stamp: Stamp = (0, 0, 0)) -> AccountFile:
     try:
         data.decode()
         top = top_level(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadAccountFile("is no JSON object" if data.strip() else "is empty") from None
-    kind = decode(raw_of(top.get("type")))
+    kind = _value_of(top, "type")
     if not isinstance(kind, str) or not kind.strip():
         raise BadAccountFile("has no 'type'")
     return AccountFile(name=name, kind=kind.strip().lower(), top=top, stamp=stamp)
+
+
+def _value_of(top: Body, key: str) -> object:
+    """None also for what is nested too deeply to be read."""
+    try:
+        value: object = decode(raw_of(top.get(key)))
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return value
 
 
 def update(folder: Path, name: str, changes: Mapping[str, object]) -> AccountFile:

@@ -13,7 +13,7 @@ from uuid import uuid4
 from msgspec import Raw
 
 from proxy.config.model import Candidate, CopilotOptions, Credential
-from proxy.jsonio import Body, decode, raw_of
+from proxy.jsonio import Body
 from proxy.net.api import Headers
 from proxy.upstream import copilot_initiator as initiator
 from proxy.upstream.base import Action, Client, finish_headers, join
@@ -117,7 +117,7 @@ def _cap(body: Body, candidate: Candidate) -> None:
     """`max_tokens` under the name that the model takes; dropped where it asks for all there is."""
     values = [body.pop(name, None) for name in ("max_completion_tokens", "max_tokens")]
     raw = next((value for value in values if value is not None), None)
-    wanted = None if raw is None else decode(raw_of(raw))
+    wanted = initiator.value_of(raw)
     most = candidate.capability.output
     if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
         return
@@ -132,7 +132,7 @@ def _asked(client: Client, candidate: Candidate) -> str:
     raw = client.top.get("model")
     if raw is None and client.wire in ("gemini", "gemini_cli"):
         return ""
-    name = decode(raw_of(raw)) if raw is not None else candidate.model
+    name = initiator.value_of(raw) if raw is not None else candidate.model
     return name if isinstance(name, str) else ""
 
 

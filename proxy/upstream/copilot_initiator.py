@@ -36,8 +36,7 @@ def by_payload(top: Body) -> bool:
     """
     if "previous_response_id" in top or _filled(top, "tools") or _filled(top, "functions"):
         return True
-    choice = top.get("tool_choice")
-    if choice is not None and decode(raw_of(choice)) != "none":
+    if "tool_choice" in top and _value(top, "tool_choice") != "none":
         return True
     if "prompt" in top and not any(name in top for name in _LISTS):
         return False  # a legacy completion is one message of the user
@@ -59,11 +58,7 @@ def by_turn(top: Body) -> bool:
     request = _value(top, "request")
     if not items and isinstance(request, dict):
         items = [item for item in request.get("contents") or () if isinstance(item, dict)]
-    if (
-        not items
-        or items[-1].get("role", "user") != "user"
-        or items[-1].get("type") in _AGENT_ITEMS
-    ):
+    if not items or items[-1].get("role", "user") != "user" or _is_agents_kind(items[-1]):
         return True
     parts = items[-1].get("content") or items[-1].get("parts")
     if not isinstance(parts, list):
@@ -94,7 +89,7 @@ def has_image(body: Body) -> bool:
             continue
         text = bytes(memoryview(raw_of(raw)))
         # The text is searched first: most requests hold no image and need not be decoded.
-        if any(word in text for word in _IMAGES) and _holds_image(decode(text)):
+        if any(word in text for word in _IMAGES) and _holds_image(value_of(raw)):
             return True
     return False
 
@@ -115,7 +110,12 @@ def _holds_image(value: Json) -> bool:
 
 def _is_agents(item: dict[str, Json]) -> bool:
     role = item.get("role")
-    return bool(role and role != "user") or item.get("type") in _AGENT_ITEMS
+    return bool(role and role != "user") or _is_agents_kind(item)
+
+
+def _is_agents_kind(item: dict[str, Json]) -> bool:
+    kind = item.get("type")
+    return isinstance(kind, str) and kind in _AGENT_ITEMS
 
 
 def _filled(top: Body, name: str) -> bool:
@@ -128,11 +128,13 @@ def _items(top: Body, name: str) -> list[dict[str, Json]]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
-def _value(top: Body, name: str) -> Json:
-    raw = top.get(name)
-    if raw is None:
-        return None
+def value_of(raw: object) -> Json:
+    """A decoded value; None for one that is nested too deeply."""
     try:
         return decode(raw_of(raw))
-    except DecodeError:
+    except (DecodeError, RecursionError):
         return None
+
+
+def _value(top: Body, name: str) -> Json:
+    return value_of(top.get(name))

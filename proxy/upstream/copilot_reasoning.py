@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Raw, Struct
 
-from proxy.jsonio import Body, decode, encode, raw_of
+from proxy.jsonio import Body, encode
+from proxy.upstream.copilot_initiator import value_of
 
 if TYPE_CHECKING:
     from proxy.jsonio import Json
@@ -85,7 +86,7 @@ class Reasoning:
         raw = body.get("messages")
         if raw is None or not self._kept:
             return
-        messages = decode(raw_of(raw))
+        messages = value_of(raw)
         if not isinstance(messages, list):
             return
         found = [m for m in messages if isinstance(m, dict) and self._put(account, m)]

@@ -9,6 +9,8 @@ import signal
 import time
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from proxy.auth import files
 
@@ -42,6 +44,17 @@ def test_an_update_of_a_deleted_file_makes_none(tmp_path):
 def test_the_folder_may_be_missing(tmp_path):
     assert files.scan(tmp_path / "none") == {}
     assert files.folder_of("") == files.folder_of("~/.cli-proxy-api")
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+@example(b'{"type":"x","deep":' + b"[" * 5000 + b"]" * 5000 + b"}")
+@example(b'{"type":"copilot","email":"\\ud800","disabled":1e999}')
+def test_any_bytes_are_an_account_or_none(data):
+    try:
+        file = files.parse("a.json", data)
+    except files.BadAccountFile:
+        return
+    assert isinstance((file.kind, file.label, file.disabled, file.refused), tuple)
 
 
 @pytest.mark.parametrize(

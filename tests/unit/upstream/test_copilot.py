@@ -336,6 +336,28 @@ def test_where_each_wire_is_served(wire, path):
     assert url == "https://api.individual.githubcopilot.com" + path
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"model":5,"messages":1,"tool_choice":{},"max_tokens":1e999}',
+        b'{"model":"m","messages":[{"role":"user","type":["reasoning"]}]}',
+        b'{"model":[],"messages":[1,null,"x",{"role":5,"content":[1]}],"metadata":"x"}',
+        b'{"model":"m","input":{"a":1},"tools":{},"prompt_cache_key":5,"contents":[[]]}',
+        b'{"model":"m","messages":[{"role":"user","content":[{"type":["image"]}]}]}',
+        b'{"model":"m","messages":[{"role":["x"],"type":{"reasoning":1}}]}',
+    ],
+)
+@pytest.mark.parametrize("options", [{}, {"initiator": "turn"}])
+def test_odd_bodies_go_through(text, options):
+    body = top_level(text)
+    candidate = Candidate(credential=credential(**options), model="gemini-x")
+    seen = Client("chat", [], top=dict(body))
+    provider = Copilot()
+    provider._reasoning.keep("a.json", "c", "x", "")
+    provider.shape(body, candidate, "stream", seen)
+    assert provider.headers(candidate, "stream", seen, body)
+
+
 def test_a_messages_upstream_is_told_its_version():
     headers = headers_for({"messages": [USER]}, wire="anthropic", upstream="anthropic")
     assert header(headers, "Anthropic-Version") == "2023-06-01"
