@@ -102,6 +102,12 @@ class CopilotAccount:
 
     def succeeded(self, token: Token, now: float) -> dict[str, object]:
         """A fresh token came; what is written to the file."""
+        if token.expires <= now + _MARGIN and token.refresh_in > 0:
+            # This machine's clock goes wrong; how long the token lasts does not depend on it.
+            token = replace(token, expires=now + token.refresh_in + 2 * _MARGIN)
+        if token.expires <= now + _MARGIN:
+            self.failed("the token is over already; is the clock of this machine right?", now)
+            return {}
         wished = now + token.refresh_in if token.refresh_in > 0 else token.expires - _LEAD
         latest = min(wished, token.expires - 2 * _MARGIN)
         self.set_token(token, max(latest - random.uniform(0.0, _JITTER), now + _MARGIN))  # noqa: S311  # spreads load

@@ -341,6 +341,7 @@ class AccountBook:
             # A file that was replaced meanwhile holds another login, whose token this is not.
             if account.login == login:
                 changes = account.succeeded(token, self._clock.now())
+                self._log.line("info", "account", file=account.file.name, renewed="yes")
         finally:
             done, account.renewing = account.renewing, None
             if done is not None:

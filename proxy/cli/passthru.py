@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from proxy.cli.main import FAILED, OK, USAGE, Parser, two_dashes
-from proxy.config import edit, keys
+from proxy.config import keys
+from proxy.config import passthru_edit as edit
 from proxy.config.diagnose import ConfigError
-from proxy.config.edit import PROTOCOLS, PassthruRoute
+from proxy.config.passthru_edit import PROTOCOLS, PassthruRoute
 from proxy.config.env import PASSTHRU
 from proxy.jsonio import encode
 from proxy.store.files import write

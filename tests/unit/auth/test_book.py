@@ -243,6 +243,22 @@ async def test_files_that_come_change_and_go_are_noticed_within_two_seconds(
             await book.ready(credential(book).__class__(**_gone(book)))
 
 
+async def test_a_clock_that_goes_wrong_asks_no_more_often(tmp_path, autojump_clock):
+    put(tmp_path)
+    told = {"token": "tid=1", "expires_at": 1, "refresh_in": 1500}
+    async with running(tmp_path, told) as (book, github):
+        for _ in range(5):
+            assert (await book.ready(credential(book))).key
+        assert github.exchanges == 1
+    put(tmp_path)
+    async with running(tmp_path, {"token": "tid=1", "expires_at": 1}) as (book, github):
+        for _ in range(5):
+            with pytest.raises(ProxyError):
+                await book.ready(credential(book))
+        assert github.exchanges == 1
+        assert "clock" in book.accounts()[0].last_error
+
+
 async def test_a_new_token_from_another_program_is_used_and_changes_no_routes(
     tmp_path, autojump_clock
 ):
