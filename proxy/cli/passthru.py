@@ -14,8 +14,8 @@ from proxy.cli.main import FAILED, OK, USAGE, Parser, two_dashes
 from proxy.config import keys
 from proxy.config import passthru_edit as edit
 from proxy.config.diagnose import ConfigError
-from proxy.config.passthru_edit import PROTOCOLS, PassthruRoute
 from proxy.config.env import PASSTHRU
+from proxy.config.passthru_edit import PROTOCOLS, PassthruRoute
 from proxy.jsonio import encode
 from proxy.store.files import write
 
