@@ -156,10 +156,13 @@ class CopilotAccount:
         ).rstrip("/")
 
     def credential(self, wire: WireName) -> Credential:
-        """Without the token: what the table holds. The main credential is that of `chat`."""
+        """Without the token: what the table holds. The main credential is that of `chat`.
+
+        All wires of an account have one id, so that its cooldowns, limits and quota are one.
+        """
         name = self.file.name
         return Credential(
-            id=name if wire == "chat" else f"{name}#{wire}",
+            id=name,
             provider="copilot",
             wire=wire,
             base_url=self.base_url(),
@@ -175,10 +178,10 @@ class CopilotAccount:
 
     def issue(self, credential: Credential) -> Credential:
         """The same with the token and the address that hold now."""
-        found = self._issued.get(credential.id)
+        found = self._issued.get(credential.wire)
         if found is None and self.token is not None:
             found = replace(credential, key=self.token.value, base_url=self.base_url())
-            self._issued[credential.id] = found
+            self._issued[credential.wire] = found
         return found or credential
 
     def declared(self, learned: dict[str, WireName], now: int) -> list[Account]:
@@ -202,6 +205,11 @@ class CopilotAccount:
                     )
                 )
         return found
+
+    def configure(self, options: CopilotOptions, proxy: str) -> None:
+        """The configuration was read anew."""
+        self.options, self.shared_proxy = options, proxy
+        self._take(self.file)
 
     def shape(self) -> object:
         """What the table is built from, but for the models: equal as long as it need not be built anew."""

@@ -86,7 +86,7 @@ class AccountBook:
         """The accounts as the table takes them; those that are switched off are left out."""
         return tuple(
             declared
-            for account in self._accounts.values()
+            for account in tuple(self._accounts.values())
             if not account.file.disabled
             for declared in account.declared(self._learned, self._began)
         )
@@ -162,6 +162,14 @@ class AccountBook:
         self._changed = True
         self._log.line("info", "learned", model=candidate.model, wire=wire)
         return replace(candidate, credential=account.credential(wire))
+
+    def configure(self, options: CopilotOptions, proxy: str) -> None:
+        """The configuration was read anew: from now on these hold."""
+        if (options, proxy) == (self._options, self._proxy):
+            return
+        self._options, self._proxy = options, proxy
+        for account in tuple(self._accounts.values()):
+            account.configure(options, proxy)
 
     # Files
 

@@ -243,6 +243,16 @@ async def test_files_that_come_change_and_go_are_noticed_within_two_seconds(
             await book.ready(credential(book).__class__(**_gone(book)))
 
 
+async def test_new_settings_hold_from_the_next_request_on(tmp_path, autojump_clock):
+    put(tmp_path)
+    async with running(tmp_path) as (book, _):
+        await book.ready(credential(book))
+        book.configure(CopilotOptions(base_url="https://new.test"), "http://proxy:1")
+        told = await book.ready(credential(book))
+        assert (told.base_url, told.proxy) == ("https://new.test", "http://proxy:1")
+        assert told.key
+
+
 async def test_a_clock_that_goes_wrong_asks_no_more_often(tmp_path, autojump_clock):
     put(tmp_path)
     told = {"token": "tid=1", "expires_at": 1, "refresh_in": 1500}
