@@ -3,8 +3,9 @@
     python3 build/test.py [--clients] [--check] [arguments of pytest]
 
 --clients   also the end-to-end tests with real coding tools from npm and the official SDKs
-            (always when CI=true)
 --check     first formatting, lint and types
+
+With CI=true both, and a minute of fuzzing beside the tests.
 
 Needs Python 3.11 or newer; what else it needs it puts under `build/.venv`.
 """
@@ -24,13 +25,17 @@ CHECKS = (
 )
 
 
+FUZZ_SECONDS = 60
+
+
 def main() -> None:
     arguments = sys.argv[1:]
     if "--help" in arguments or "-h" in arguments:
         print(__doc__)
         return
-    clients = "--clients" in arguments or os.environ.get("CI", "").lower() in {"1", "true"}
-    check = "--check" in arguments
+    ci = os.environ.get("CI", "").lower() in {"1", "true"}
+    clients = ci or "--clients" in arguments
+    check = ci or "--check" in arguments
     arguments = [a for a in arguments if a not in {"--clients", "--check"}]
     python = str(environment.make("clients" if clients else "test"))
     if check:
@@ -38,10 +43,28 @@ def main() -> None:
             print("$", " ".join(command[1:]), flush=True)
             subprocess.run([python, *command], cwd=environment.ROOT, check=True)
     pyz = environment.zipapp()
+    fuzzing = fuzz(python) if ci else None
     chosen = [] if clients else ["-m", "not clients"]
     variables = {**os.environ, "POINTSMAN_PYZ": str(pyz)}
     command = [python, "-m", "pytest", *chosen, *arguments]
-    sys.exit(subprocess.run(command, cwd=environment.ROOT, env=variables, check=False).returncode)
+    status = subprocess.run(command, cwd=environment.ROOT, env=variables, check=False).returncode
+    if fuzzing is not None:
+        print(fuzzing.communicate()[0], flush=True)
+        status = status or fuzzing.returncode
+    sys.exit(status)
+
+
+def fuzz(python: str) -> subprocess.Popen[str]:
+    """A minute of `fuzz.py`, begun."""
+    variables = {**os.environ, "POINTSMAN_FUZZ": "1", "PYTHONPATH": str(environment.ROOT)}
+    command = [python, str(environment.BUILD / "fuzz.py"), str(FUZZ_SECONDS)]
+    return subprocess.Popen(
+        command,
+        env=variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 if __name__ == "__main__":

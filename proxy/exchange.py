@@ -1,55 +1,54 @@
 """The straight line: one model request from the client's bytes to the client's bytes.
 
-peek the head -> resolve to a plan -> for each credential in turn: prepare the call, open the upstream,
-wait for the first useful event (the commit point), relay to the end -> record the result.
+peek the head -> resolve to a plan -> open an answer (`first_answer`: rounds over targets and their
+credentials, in turn, raced or hedged; each attempt waits for its first useful event) -> commit to it ->
+relay it to the end -> record the result.
 
-This module knows no HTTP server and no provider by name. Failover is the loop in `serve`; it may only
-go on before the commit point, which is `out.started`.
+This module knows no HTTP server and no provider by name. Whatever fails before the commit, which is
+`commit`, moves on; after it no byte is taken back or said twice.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import trio
-from msgspec import Struct
-from msgspec.structs import replace
+from msgspec import Struct, field
 
-from proxy import wire as wires
+from proxy.accounts.affinity import session_of
 from proxy.accounts.pool import Pool
-from proxy.config.model import Candidate, Plan, Settings
-from proxy.convo import fold, tokens
-from proxy.convo.model import ErrorInfo
-from proxy.errors import Fault, ProxyError, Retry
-from proxy.net.api import Headers, Reply, Transport, UpstreamBroken
+from proxy.accounts.rounds import has_choice, others_first, pause
+from proxy.config.model import Candidate, Plan, Settings, Target
+from proxy.convo import tokens
+from proxy.convo.model import ErrorInfo, Usage
+from proxy.convo.splice import summed
+from proxy.errors import ProxyError, Retry
+from proxy.net.api import Headers, Transport, UpstreamBroken
 from proxy.net.pump import Pump
+from proxy.telemetry.label import Labels
+from proxy.upstream import fanout, opening
 from proxy.upstream import get as provider_of
-from proxy.upstream.base import refusal
+from proxy.upstream.fanout import HedgeBudget
+from proxy.upstream.opening import Opened
 from proxy.upstream.prepare import Ask, Work
-from proxy.wire import names
-from proxy.wire.base import AnswerContext
-from proxy.wire.lanes import GARBLED, Lane, lane
+from proxy.wire import refusals
+from proxy.wire.lanes import Lane
 
 if TYPE_CHECKING:
-    from proxy.auth.book import AccountBook
     from proxy.clock import Clock
     from proxy.routing.table import Table
     from proxy.surface.http import Responder
     from proxy.telemetry.log import Log
+    from proxy.upstream.base import AccountBook
 
-_ANSWER_LIMIT: Final = 256 * 1024 * 1024
-_ERROR_LIMIT: Final = 1024 * 1024
 _AFTER_END: Final = 1.0
 """Seconds that an upstream may take to close its stream after the terminal event."""
-_PAUSE: Final = 0.25
-"""Seconds before a second round over credentials that only stumbled; doubles per round."""
+_RESUMES: Final = 2
+"""Most times that one answer is taken up again by another upstream."""
 
 Receive: TypeAlias = Callable[[float], Awaitable[bytes | None]]
-
-JSON: Final[Headers] = [(b"content-type", b"application/json")]
-SSE: Final[Headers] = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]
 
 
 class Live(Struct):
@@ -62,275 +61,296 @@ class Live(Struct):
     clock: Clock
     log: Log
     accounts: AccountBook | None = None
-    """Tokens of credentials that come from account files."""
+    """Tokens of credentials that a login made."""
+    labels: Labels = field(default_factory=Labels)
+    hedges: HedgeBudget = field(default_factory=HedgeBudget)
 
 
 async def run(ask: Ask, out: Responder, live: Live) -> None:
     """Answers one model request, whatever happens. Cancelled when the client is gone."""
     try:
         work = Work(ask)
-        plan = live.table.resolve(work.model)
+        plan = live.table.resolve(work.model, work.facts)
+        if work.streams and live.settings.keepalive > 0:
+            out.wait_for([*work.kind, ask.tag()], work.keepalive, live.settings.keepalive)
         await serve(work, plan, out, live)
     except ProxyError as error:
         live.log.refused(ask, error)
         if not out.started:
-            await refuse(ask.wire, error, out)
+            await refuse(ask.wire, error, out, [ask.tag()])
+            return
+        # A keep-alive has begun the stream already.
+        out.start(error.status, [])
+        context = work.context(None, plan.model, int(live.clock.now()), live.clock.unique())
+        await out.send(refusals.streamed(ask.wire, error, context))
+        await out.end()
 
 
 async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
-    """Tries the plan's credentials until one answers. Raises the last failure."""
+    """One request along its plan. Raises ProxyError where no upstream answered."""
+    ask, work.begun = work.ask, trio.current_time()
+    if plan.sticky != "none" and has_choice(plan):
+        work.session = session_of(ask.wire, ask.headers, work.top, ask.key, plan.sticky)
+    opened = await first_answer(work, plan, live)
+    usage: Usage | None = None
+    try:
+        await commit(opened, work, out)
+        # It answers: a probed account is back now, not when its stream is over.
+        live.pool.succeeded(opened.candidate, plan, trio.current_time(), work.session)
+        while True:
+            await relay(opened, work, out, live)
+            usage, now = summed(usage, opened.usage), trio.current_time()
+            broken = record(opened, work, plan, live, now)
+            further = await go_on(opened, work, plan, out, live)
+            if further is None:
+                break
+            opened = further
+        if work.streams:
+            await out.end()
+    finally:
+        await opened.close()
+    live.log.served(ask, opened.label, usage, broken, now - work.begun)
+
+
+# Before the commit point
+
+
+async def first_answer(work: Work, plan: Plan, live: Live) -> Opened:
+    """The first useful answer of any upstream of the plan. Raises the failure worth telling."""
+    if plan.policy == "hedge":
+        live.hedges.earn(plan.model, plan.hedge.budget)
+    failure: ProxyError | None = None
+    round_ = 0
+    while True:
+        tried = work.attempts
+        try:
+            return await one_round(work, plan, live)
+        except ProxyError as error:
+            idle = work.attempts == tried
+            if error.retry is Retry.NEVER and not idle:
+                raise
+            refusal = failure or error
+            failure = failure if idle else error
+        round_ += 1
+        cooldown = partial(live.pool.wait, plan, trio.current_time())
+        seconds = pause(failure, round_, live.settings, cooldown)
+        if seconds is None:
+            raise failure or refusal
+        await trio.sleep(seconds)
+
+
+async def one_round(work: Work, plan: Plan, live: Live) -> Opened:
+    """Tries every usable credential once, as the policy has it; waits for a place if all are taken."""
+    tried = work.attempts
+    targets = live.pool.targets(plan)
+    try:
+        if len(targets) == 1 or plan.policy not in ("race", "hedge"):
+            return await in_turn(work, targets, plan, live)
+        starts = [partial(in_turn, work, (target,), plan, live) for target in targets]
+        if plan.policy == "race":
+            return await fanout.race(starts)
+        hedge, allowed = plan.hedge, partial(live.hedges.spend, plan.model)
+        return await fanout.hedge(starts, hedge.after, hedge.max, allowed)
+    except ProxyError as failure:
+        if work.attempts > tried:
+            raise
+        return await queued(work, plan, live, failure)
+
+
+async def in_turn(work: Work, targets: Sequence[Target], plan: Plan, live: Live) -> Opened:
+    """The first of these targets' credentials that answers. Raises the last failure."""
     pool = live.pool
     failure: ProxyError | None = None
-    for round_ in range(1 + live.settings.request_retry + live.settings.bootstrap_retries):
-        if round_ and not await another_round(failure, plan, live, round_):
-            break
-        for target in pool.targets(plan):
-            for candidate in pool.order(target, plan, trio.current_time()):
-                pool.take(candidate)
-                try:
-                    await attempt(work, candidate, plan, out, live)
-                except ProxyError as error:
-                    pool.failed(candidate, plan.model, error, trio.current_time())
-                    live.log.attempt(work, candidate, error)
-                    if out.started or error.retry is Retry.NEVER:
-                        raise
-                    failure = error
-                else:
-                    pool.succeeded(candidate, plan.model)
-                    return
-                finally:
-                    pool.give_back(candidate)
-    raise failure or pool.exhausted(plan, trio.current_time())
+    for target in targets:
+        for candidate in pool.order(target, plan, trio.current_time(), work.session):
+            if not pool.usable(candidate, trio.current_time()):
+                continue
+            try:
+                return await attempt(work, candidate, plan, live)
+            except ProxyError as error:
+                if error.retry is Retry.NEVER:
+                    raise
+                failure = error
+    if failure is None:
+        failure = pool.exhausted(plan, trio.current_time())
+        failure.retry = Retry.UPSTREAM
+    raise failure
 
 
-async def another_round(failure: ProxyError | None, plan: Plan, live: Live, round_: int) -> bool:
-    """Whether a further round over the credentials makes sense; waits until it does."""
-    settings = live.settings
-    if failure is not None and failure.kind == "upstream_cut":
-        return round_ <= max(settings.bootstrap_retries, settings.request_retry)
-    if round_ > settings.request_retry:
-        return False
-    if failure is None or failure.status == 429:
-        seconds = live.pool.wait(plan, trio.current_time())
-        if seconds is None or seconds > settings.max_retry_interval:
-            return False
-    elif failure.status >= 500 or failure.status == 408:
-        seconds = _PAUSE * 2 ** (round_ - 1)
-    else:
-        return False
-    await trio.sleep(seconds)
-    return True
-
-
-async def attempt(work: Work, candidate: Candidate, plan: Plan, out: Responder, live: Live) -> None:
-    """One call to one credential, answered to the client. Raises ProxyError where it failed."""
-    provider = provider_of(candidate.credential.provider)
-    if work.ask.count and not provider.counts:
-        await out.whole(200, JSON, work.client.encode_count(tokens.estimate(work.request)))
-        return
-    if candidate.credential.account:
-        candidate = await _with_token(candidate, live)
+async def queued(work: Work, plan: Plan, live: Live, failure: ProxyError) -> Opened:
+    """Waits for a credential whose places are all taken; raises `failure` if there is none."""
+    wake = trio.Event()
+    ticket = live.pool.enqueue(plan, trio.current_time(), wake.set)
+    if ticket is None:
+        raise failure
     try:
-        reply = await live.transport.send(work.call(candidate, plan, live.settings))
-        try:
-            if reply.status >= 400:
-                error = await refused(reply, candidate, live)
-                other = await _otherwise(candidate, error, live)
-                if other is None:
-                    raise error
-                await reply.aclose()
-                candidate = other
-                reply = await live.transport.send(work.call(candidate, plan, live.settings))
-                if reply.status >= 400:
-                    raise await refused(reply, candidate, live)
-            if work.ask.count:
-                await relay_count(reply, work, candidate, out)
-            elif work.stream and is_stream(reply):
-                await relay_stream(reply, work, candidate, plan, out, live)
-            else:
-                await relay_whole(reply, work, candidate, plan, out, live)
-        finally:
-            await reply.aclose()
-    except UpstreamBroken as broken:
-        raise _broken(broken) from None
+        with trio.move_on_at(ticket.deadline):
+            await wake.wait()
+        if ticket.candidate is None:
+            raise failure
+        return await attempt(work, ticket.candidate, plan, live)
+    finally:
+        live.pool.leave(ticket)
 
 
-async def _with_token(candidate: Candidate, live: Live) -> Candidate:
-    """The candidate with its account's token. Raises ProxyError when there is none."""
-    if live.accounts is None:
-        raise ProxyError("no accounts are open", status=503)
-    return replace(candidate, credential=await live.accounts.ready(candidate.credential))
+async def attempt(
+    work: Work, candidate: Candidate, plan: Plan, live: Live, after: Lane | None = None
+) -> Opened:
+    """One call to one credential, up to its first useful event. Raises ProxyError where it failed.
+
+    `after`: the lane of a broken answer that this one goes on with. Cancelled where another call was
+    faster or the client is gone: that counts neither as failure nor as success.
+    """
+    work.attempts += 1
+    number, begun = work.attempts, trio.current_time()
+    label, log = live.labels.of(plan, candidate), live.log
+    opened = Opened(candidate, live.pool, label, number, begun)
+    live.pool.take(candidate)
+    try:
+        await ask_upstream(opened, work, plan, live, after)
+    except (ProxyError, UpstreamBroken) as failure:
+        error = opening.broken(failure) if isinstance(failure, UpstreamBroken) else failure
+        now = trio.current_time()
+        live.pool.failed(candidate, plan, error, now, work.session)
+        log.failed(work.ask, label, number, error, now - begun)
+        await opened.close()
+        raise error from None
+    except BaseException:
+        log.left(work.ask, label, number, trio.current_time() - begun)
+        await opened.close()
+        raise
+    log.answered(work.ask, label, number, trio.current_time() - begun)
+    return opened
 
 
-async def _otherwise(candidate: Candidate, error: ProxyError, live: Live) -> Candidate | None:
-    """How an account that refused is asked once more: with a new token, or on another wire."""
-    book = live.accounts
-    if book is None or not candidate.credential.account:
-        return None
-    if error.status == 401:
-        return (
-            await _with_token(candidate, live) if await book.renew(candidate.credential) else None
-        )
-    other = book.learn(candidate, error)
-    return None if other is None else await _with_token(other, live)
-
-
-async def relay_stream(
-    reply: Reply, work: Work, candidate: Candidate, plan: Plan, out: Responder, live: Live
+async def ask_upstream(
+    opened: Opened, work: Work, plan: Plan, live: Live, after: Lane | None
 ) -> None:
-    """Relays a stream: holds it back up to the first useful event, then piece by piece to its end."""
-    upstream = wires.get(candidate.credential.wire)
-    context = context_of(work, plan, live)
-    client_lane = lane(upstream, work.client, context)
-    held = b""
-    data = b"-"
-    while data and not client_lane.useful:
-        data = await reply.receive()
-        held += client_lane.feed(data) if data else client_lane.eof()
-        if client_lane.failed is not None:
-            raise _inside(client_lane.failed)
-    out.start(200, _stream_headers(work))
+    """Sends the call and reads the answer as far as `attempt` says."""
+    candidate = opened.candidate
+    if work.ask.count and not provider_of(candidate.credential.provider).counts:
+        opened.held = work.client.encode_count(tokens.estimate(work.request))
+        return
+    reply = await opening.send(opened, work, plan, live.settings, live.transport, live.accounts)
+    wall = live.clock.now()
+    live.pool.signals(candidate, reply.headers, trio.current_time(), wall)
+    if reply.status >= 400:
+        raise await opening.refused(reply, candidate, wall)
+    if after is not None:
+        opening.join(opened, reply, work, after)
+    elif work.ask.count:
+        await opening.read_count(opened, reply, work)
+    elif not work.stream and work.same_wire(candidate) and not opening.is_stream(reply):
+        await opening.read_as_it_is(opened, reply)
+    else:
+        resumes = work.stream and plan.on_break == "resume"
+        request = opening.request_of(work, candidate, resumes=resumes)
+        context = work.context(request, plan.model, int(wall), live.clock.unique())
+        if work.stream and opening.is_stream(reply):
+            await opening.hold_back(opened, reply, work, context, resumes=resumes)
+        else:
+            await opening.read_whole(opened, reply, work, context)
+
+
+# From the commit point on
+
+
+async def commit(opened: Opened, work: Work, out: Responder) -> None:
+    """The commit point: from here on this answer is the client's."""
+    headers = [*opened.label.headers(work.kind, work.attempts), work.ask.tag()]
+    held, opened.held = opened.held, b""
+    if not work.streams:
+        await out.whole(200, headers, held)
+        return
+    out.start(200, headers)
     await out.send(held)
-    if data and reply.patient:
-        await _relay_rest(reply.receive, client_lane, work, out, live)
-    elif data:
+
+
+async def relay(opened: Opened, work: Work, out: Responder, live: Live) -> None:
+    """Relays what follows the held bytes, to the end of this upstream."""
+    reply, client_lane = opened.reply, opened.lane
+    if opened.over or reply is None or client_lane is None:
+        return
+    if reply.patient:
+        await relay_rest(reply.receive, client_lane, work, out, live)
+    else:
         async with trio.open_nursery() as nursery:
             pump = Pump(reply)
             nursery.start_soon(pump.run)
-            await _relay_rest(pump.receive, client_lane, work, out, live)
+            await relay_rest(pump.receive, client_lane, work, out, live)
             nursery.cancel_scope.cancel()
-    await out.end()
-    live.log.served(work, candidate, client_lane.usage, client_lane.failed)
+    opened.over = True
+    opened.usage = client_lane.usage
 
 
-async def _relay_rest(
+async def relay_rest(
     receive: Receive, client_lane: Lane, work: Work, out: Responder, live: Live
 ) -> None:
-    """After the commit point: whatever breaks now ends the client's stream with an error event."""
+    """The loop of the data path. Whatever breaks now is told in the client's stream, or resumed."""
     patience = live.settings.keepalive
-    keepalive = work.client.keepalive
-    feed, send = client_lane.feed, out.send
+    feed, send_on = client_lane.feed, out.send
     while True:
         try:
             data = await receive(patience)
-        except UpstreamBroken as broken:
-            piece = client_lane.fail(ErrorInfo(f"upstream failed: {broken.reason}", status=502))
-            await send(piece)
+        except UpstreamBroken as failure:
+            reason = ErrorInfo(f"upstream failed: {failure.reason}", status=502)
+            await send_on(client_lane.fail(reason))
             return
         if data is None:
-            if client_lane.finished:
+            if client_lane.finished or client_lane.failed is not None:
                 return
-            await send(keepalive)
+            await send_on(work.keepalive)
             continue
-        await send(feed(data) if data else client_lane.eof())
+        await send_on(feed(data) if data else client_lane.eof())
         if not data:
             return
-        if client_lane.finished:
+        if client_lane.finished or client_lane.failed is not None:
+            if client_lane.resumable:
+                return
             patience = _AFTER_END
 
 
-async def relay_whole(
-    reply: Reply, work: Work, candidate: Candidate, plan: Plan, out: Responder, live: Live
-) -> None:
-    """Relays a whole answer; folds or unfolds where one side streams and the other does not."""
-    body = await reply.read(_ANSWER_LIMIT)
-    upstream = wires.get(candidate.credential.wire)
-    context = context_of(work, plan, live)
-    if work.same_wire(candidate) and not work.stream and not is_stream(reply):
-        if body.startswith(b'{"error"'):
-            raise _inside(upstream.decode_error(reply.status, body))
-        await out.whole(200, JSON, body)
-        live.log.served(work, candidate, None, None)
-        return
-    try:
-        answer = upstream.decode_answer(body)
-    except UnicodeDecodeError:
-        raise _inside(GARBLED) from None
-    if answer.error is not None:
-        raise _inside(answer.error)
-    names.restore_answer(answer, names.client_names(upstream.name, work.decoded))
-    if work.stream:
-        out.start(200, _stream_headers(work))
-        await out.send(work.client.stream_encoder(context).encode(fold.unfold(answer)))
-        await out.end()
+def record(opened: Opened, work: Work, plan: Plan, live: Live, now: float) -> ErrorInfo | None:
+    """Tells the pool how the call ended; what broke it, if anything did."""
+    broken = opened.lane.failed if opened.lane is not None else None
+    if broken is None:
+        live.pool.succeeded(opened.candidate, plan, now, work.session)
     else:
-        await out.whole(200, JSON, work.client.encode_answer(answer, context))
-    live.log.served(work, candidate, answer.usage, None)
+        error = opening.inside(broken)
+        live.pool.failed(opened.candidate, plan, error, now, work.session)
+        live.log.failed(work.ask, opened.label, opened.number, error, now - opened.begun)
+    return broken
 
 
-async def relay_count(reply: Reply, work: Work, candidate: Candidate, out: Responder) -> None:
-    """Relays a token count."""
-    body = await reply.read(_ERROR_LIMIT)
-    if not work.same_wire(candidate):
-        body = work.client.encode_count(tokens.read_count(body))
-    await out.whole(200, JSON, body)
+async def go_on(
+    opened: Opened, work: Work, plan: Plan, out: Responder, live: Live
+) -> Opened | None:
+    """The call that takes up a broken answer; None if it was whole, or has to end as it is."""
+    broken = opened.lane
+    if broken is None or broken.failed is None:
+        return None
+    await opened.close()
+    work.broken.append(opened.candidate.credential.id)
+    if broken.resumable and len(work.broken) <= _RESUMES:
+        work.continued = broken.resume(work.request)
+        if live.settings.keepalive > 0:
+            out.wait_for([], work.keepalive, live.settings.keepalive)
+        now = trio.current_time()
+        for candidate in others_first(live.pool, plan, now, work.session, work.broken):
+            if not live.pool.usable(candidate, trio.current_time()):
+                continue
+            try:
+                further = await attempt(work, candidate, plan, live, after=broken)
+            except ProxyError:
+                continue
+            out.start(200, [])
+            await out.send(further.held)
+            return further
+        out.start(200, [])
+    await out.send(broken.give_up())
+    return None
 
 
-async def refused(reply: Reply, candidate: Candidate, live: Live) -> ProxyError:
-    """What an upstream's error answer says."""
-    body = await reply.read(_ERROR_LIMIT)
-    wire = candidate.credential.wire
-    try:
-        info = wires.get(wire).decode_error(reply.status, body)
-    except UnicodeDecodeError:
-        info = ErrorInfo(f"status {reply.status}")
-    return refusal(reply.status, reply.headers, info, body, wire, live.clock.now())
-
-
-async def refuse(wire: str, error: ProxyError, out: Responder) -> None:
-    """Tells the client, in its own protocol's shape; an upstream's error of the same wire as it came."""
-    body = error.body if error.wire == wire and error.body else wires.get(wire).encode_error(error)
-    headers = list(JSON)
-    if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))))
-    await out.whole(error.status, headers, body)
-
-
-def is_stream(reply: Reply) -> bool:
-    """Whether the upstream answered in events (some ignore `stream`, some always stream)."""
-    for name, value in reply.headers:
-        if name == b"content-type":
-            return value.startswith((b"text/event-stream", b"application/x-ndjson"))
-    return True
-
-
-def context_of(work: Work, plan: Plan, live: Live) -> AnswerContext:
-    """What encoders of this answer may need."""
-    return AnswerContext(
-        request=work.decoded,
-        model=plan.model,
-        stream=work.stream,
-        now=int(live.clock.now()),
-        id=live.clock.unique(),
-        framing=work.ask.framing,
-    )
-
-
-def _stream_headers(work: Work) -> Headers:
-    if work.ask.framing == "json":
-        return [(b"content-type", b"application/json")]
-    return SSE
-
-
-def _inside(info: ErrorInfo) -> ProxyError:
-    """An error that came inside a 200."""
-    status = info.status if info.status >= 400 else 502
-    return ProxyError(
-        info.message,
-        fault=Fault.UPSTREAM,
-        status=status,
-        kind=info.type or info.code or "upstream_error",
-        retry=Retry.NEVER if status in (400, 413, 422) else Retry.CREDENTIAL,
-    )
-
-
-def _broken(broken: UpstreamBroken) -> ProxyError:
-    """A failure below HTTP."""
-    timeout = broken.kind == "timeout"
-    return ProxyError(
-        f"the upstream could not be reached: {broken.reason}",
-        fault=Fault.UPSTREAM,
-        status=504 if timeout else 502,
-        kind="upstream_timeout" if timeout else "upstream_cut",
-        retry=Retry.CREDENTIAL,
-    )
+async def refuse(wire: str, error: ProxyError, out: Responder, more: Headers | None = None) -> None:
+    """Answers an error in the shape of the client's protocol."""
+    await out.whole(*refusals.whole(wire, error, more or ()))

@@ -6,12 +6,24 @@ Facts behind it (style guide, section 6): a prepared Decoder costs a twentieth o
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import re
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from msgspec import Raw
 
-__all__ = ["Body", "Json", "Raw", "decode", "encode", "object_of", "raw_of", "text_of", "top_level"]
+__all__ = [
+    "Body",
+    "Json",
+    "Raw",
+    "decode",
+    "encode",
+    "object_of",
+    "raw_of",
+    "readable",
+    "text_of",
+    "top_level",
+]
 
 Json: TypeAlias = Any
 """A decoded JSON value of unknown shape: dict, list, str, int, float, bool or None."""
@@ -23,6 +35,12 @@ _top_level = msgspec.json.Decoder(dict[str, Raw])
 _any = msgspec.json.Decoder(Any)
 _encoder = msgspec.json.Encoder()
 
+_ESCAPE: Final = (
+    rb"(?s)\\u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}"
+    rb"|\\(?P<half>u[dD][89a-fA-F][\da-fA-F]{2})|\\."
+)
+"""Compiled when it is needed: hardly ever."""
+
 encode = _encoder.encode
 """Any msgspec-encodable value -> compact JSON bytes."""
 
@@ -30,6 +48,25 @@ encode = _encoder.encode
 def top_level(data: bytes) -> Body:
     """The top level of a JSON object, values untouched. Raises msgspec.DecodeError if it is no object."""
     return _top_level.decode(data)  # type: ignore[return-value]  # dict is invariant; Raw is an object
+
+
+def readable(data: bytes) -> tuple[bytes, Body]:
+    """A client's body and its top level. Raises msgspec.DecodeError if it is no object.
+
+    Escapes of half a surrogate pair (JavaScript cuts texts between the two) become U+FFFD: they are
+    valid JSON that no strict reader takes, and a history that holds one would be refused for ever.
+    """
+    try:
+        return data, top_level(data)
+    except msgspec.DecodeError:
+        mended = re.sub(_ESCAPE, _whole, data)
+        if mended == data:
+            raise
+        return mended, top_level(mended)
+
+
+def _whole(escape: re.Match[bytes]) -> bytes:
+    return rb"\ufffd" if escape["half"] else escape[0]
 
 
 def decode(data: bytes | str | Raw) -> Json:

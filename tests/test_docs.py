@@ -14,6 +14,11 @@ ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w+)([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+VARIABLES = (
+    *("OPENROUTER_API_KEY", "ZAI_KEY", "ANTHROPIC_API_KEY", "GEMINI_KEY", "GEMINI_KEY_1"),
+    *("GEMINI_KEY_2", "LAPTOP_KEY", "CI_KEY"),
+)
+"""What the examples take from the environment."""
 SHIPPED = sorted((ROOT / "routes.d").glob("*.*ml"))
 
 
@@ -36,7 +41,7 @@ def check(*arguments, cwd):
         "HOME": str(cwd),
         "XDG_CONFIG_HOME": str(cwd),
     }
-    environment |= dict.fromkeys(("OPENROUTER_API_KEY", "ZAI_KEY", "ANTHROPIC_API_KEY"), "example")
+    environment |= {name: f"example-{name}" for name in VARIABLES}
     command = [sys.executable, "-m", "proxy", "check", *arguments]
     return subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, check=False
@@ -54,6 +59,7 @@ def test_examples_pass_check(language, kind, body, tmp_path):
         (tmp_path / "routes.d" / f"10-example.{language}").write_text(body, encoding="utf-8")
         done = check("--routes", str(tmp_path / "routes.d"), cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 warnings" in done.stdout, done.stdout
 
 
 def test_there_are_examples():
@@ -67,6 +73,22 @@ def test_shipped_routes_pass_check(path, tmp_path):
     copy.write_bytes(path.read_bytes())
     done = check("--routes", str(copy.parent), cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+COMMENTED = re.compile(r"^# (?=\[|\"|[\w-]+ +=)", re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SHIPPED if ".example." in path.name], ids=lambda p: p.name
+)
+def test_shipped_examples_hold_once_they_are_taken_in(path, tmp_path):
+    (tmp_path / "routes.d").mkdir()
+    text = COMMENTED.sub("", path.read_text(encoding="utf-8"))
+    assert text.count("\n[") >= 3, "an example is a commented file"
+    (tmp_path / "routes.d" / path.name).write_text(text, encoding="utf-8")
+    done = check("--routes", str(tmp_path / "routes.d"), cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 warnings" in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

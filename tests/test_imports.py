@@ -20,6 +20,8 @@ ALLOWED = {
         "surface",
         "exchange",
         "sources",
+        "reload",
+        "handover",
         "routing",
         "config",
         "accounts",
@@ -29,10 +31,14 @@ ALLOWED = {
         "store",
         "upstream",
     },
-    "sources": {"routing", "config"},
+    "reload": {"config", "sources", "store"},
+    "sources": set(),
+    "handover": set(),
     "auth": {"store", "net", "upstream", "config"},
+    "explain": {"routing", "accounts", "upstream", "wire", "config", "convo"},
     "surface": {
         "exchange",
+        "explain",
         "wire",
         "routing",
         "accounts",
@@ -63,6 +69,7 @@ MODULES_ONLY = {
     ("upstream", "config"): {"proxy.config.model"},
     ("exchange", "config"): {"proxy.config.model"},
     ("routing", "config"): {
+        "proxy.config.routes_shape",
         "proxy.config",
         "proxy.config.declared",
         "proxy.config.diagnose",
@@ -75,21 +82,32 @@ MODULES_ONLY = {
     ("exchange", "net"): {"proxy.net.api", "proxy.net.pump"},
     ("surface", "net"): {"proxy.net.api", "proxy.net.sock", "proxy.net.sweep"},
     ("surface", "upstream"): {"proxy.upstream.prepare"},  # `Ask`, what a surface hands on
-    ("upstream", "routing"): {"proxy.routing.payload"},  # pure edits of a body
+    ("upstream", "routing"): {  # pure edits of a body; what rules ask of a request
+        "proxy.routing.facts",
+        "proxy.routing.match",
+        "proxy.routing.payload",
+        "proxy.routing.rules",
+    },
     ("upstream", "net"): {"proxy.net.api"},
 }
 """Edges that hold for some modules of the lower area only."""
 TYPES_ONLY = {
     ("exchange", "proxy.surface.http"),  # the protocol of a responder; its server stays unknown
     ("auth", "proxy.telemetry.log"),  # where it says what happened to an account
-    ("exchange", "proxy.auth.book"),  # who brings the token of an account
+    ("reload", "proxy.routing.load"),  # what it is handed, not what it makes
+    ("reload", "proxy.surface.router"),
+    ("reload", "proxy.telemetry.log"),
     ("telemetry", "proxy.config.model"),  # what a log line names
+    ("upstream", "proxy.telemetry.label"),  # travels with an opened answer
     ("telemetry", "proxy.convo.model"),
     ("telemetry", "proxy.upstream.prepare"),
 }
 """Edges for annotations only, under `if TYPE_CHECKING`: area -> module."""
 PLACES = {
-    "trio": {"app", "surface", "exchange", "sources", "upstream", "auth", "net", "store", "cli"},
+    "trio": {
+        *("app", "surface", "exchange", "sources", "reload", "handover"),
+        *("upstream", "auth", "net", "store", "cli"),
+    },
     "httpx": {"net"},
     "httpcore": {"net"},
     "hypercorn": {"surface/asgi.py"},

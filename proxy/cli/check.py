@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from proxy.cli.main import CONFIG, OK, parser, read, two_dashes
 from proxy.cli.offline import with_accounts
-from proxy.config.diagnose import ConfigError
+from proxy.config.diagnose import ConfigError, render
 from proxy.config.settings import refuse_open
 from proxy.jsonio import encode
 
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _text(loaded: Loaded) -> None:
-    lines = [f"{_where(w)}: warning: {w.message}" for w in loaded.warnings]
+    lines = [render(warning) for warning in loaded.warnings]
     models = loaded.table.listed()
     files = [name for name in (loaded.config, *loaded.routes) if name]
     if not models:
@@ -58,15 +58,12 @@ def _json(well: bool, problems: list[dict[str, object]], loaded: Loaded | None) 
             "config": loaded.config,
             "routes": list(loaded.routes),
             "models": [model.id for model in loaded.table.listed()],
-            "warnings": [
-                {"file": w.file, "line": w.line, "column": w.column, "message": w.message}
-                for w in loaded.warnings
-            ],
+            "warnings": [_problem(warning) for warning in loaded.warnings],
         }
     sys.stdout.write(encode(answer).decode() + "\n")
 
 
-def _problem(problem: Problem) -> dict[str, object]:
+def _problem(problem: Problem | Warning_) -> dict[str, object]:
     return {
         "code": problem.code,
         "message": problem.message,
@@ -76,7 +73,3 @@ def _problem(problem: Problem) -> dict[str, object]:
         "hint": problem.hint,
         "also": problem.also,
     }
-
-
-def _where(warning: Warning_) -> str:
-    return f"{warning.file}:{warning.line}:{warning.column}"

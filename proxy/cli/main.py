@@ -8,10 +8,11 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, NoReturn
 
+from proxy.cli.verbs import groups, help_of
 from proxy.config.diagnose import ConfigError, closest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from proxy.routing.load import Loaded
 
@@ -21,20 +22,13 @@ USAGE: Final = 2
 CONFIG: Final = 78
 """EX_CONFIG of sysexits.h."""
 
-VERBS: Final = (
-    "serve",
-    "check",
-    "transcode",
-    "login",
-    "accounts",
-    "bundle",
-    "passthru",
-    "version",
-    "help",
-)
+_GROUPS: Final = groups()
 _SINGLE_DASH: Final = (
     *("config", "routes", "host", "port", "json", "help", "version", "no-browser"),
 )
+"""Options that CLIProxyAPI, or a habit from it, spells with one dash."""
+_DEFAULTS: Final = {"accounts": "list"}
+"""What a group of commands does when none of them is named."""
 _LOGINS: Final = {
     "copilot-login": ("login", "copilot"),
     "github-copilot-login": ("login", "copilot", "--account-type", "individual"),
@@ -57,15 +51,16 @@ class Parser(argparse.ArgumentParser):
 def run(arguments: list[str]) -> int:
     """Runs one verb; nothing but SystemExit of wrong usage leaves here on purpose."""
     verb, rest = _verb(arguments)
-    if verb not in VERBS:
-        near = closest(verb, VERBS)
-        hint = f"; did you mean '{near}'?" if near else ""
-        sys.stderr.write(f"pointsman: unknown command '{verb}'{hint}\nTry 'pointsman --help'.\n")
-        return USAGE
-    if any(word in ("-h", "--help", "-help") for word in rest) or verb in ("version", "help"):
-        from proxy.__main__ import main
-
-        return main(["version" if verb == "version" else "help"])
+    if verb not in _GROUPS:
+        return unknown("command", verb, _GROUPS)
+    if any(word in ("-h", "--help", "-help") for word in rest):
+        sys.stdout.write(help_of([verb, *rest]))
+        return OK
+    seconds = _GROUPS[verb]
+    if verb in _DEFAULTS and (not rest or rest[0].startswith("-")):
+        rest = [_DEFAULTS[verb], *rest]
+    if seconds and (not rest or rest[0] not in seconds):
+        return unknown(f"'{verb}' command", rest[0] if rest else "", seconds)
     try:
         return _handler(verb)(rest)
     except ConfigError as error:
@@ -75,6 +70,15 @@ def run(arguments: list[str]) -> int:
         # The reader of our output is gone; a second failure at exit must not print a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+
+
+def unknown(kind: str, word: str, known: Iterable[str]) -> int:
+    """Says that there is no such word, and which is near. The exit status of wrong usage."""
+    near = closest(word, known)
+    hint = f"; did you mean '{near}'?" if near else f"; one of: {', '.join(known)}"
+    message = f"unknown {kind} '{word}'" if word else f"a {kind} is missing"
+    sys.stderr.write(f"pointsman: {message}{hint}\nTry 'pointsman --help'.\n")
+    return USAGE
 
 
 def parser(verb: str) -> argparse.ArgumentParser:
@@ -90,6 +94,13 @@ def read(options: argparse.Namespace) -> Loaded:
     from proxy.routing.load import load
 
     return load(options.config, options.routes, os.environ, os.getcwd())  # noqa: PTH109  # text
+
+
+def where(options: argparse.Namespace) -> str:
+    """By what path the configuration is known that the options name; it may be a broken one."""
+    from proxy.config.load import place
+
+    return place(options.config, os.getcwd())  # noqa: PTH109  # text
 
 
 def two_dashes(arguments: list[str]) -> list[str]:
@@ -116,13 +127,6 @@ def _verb(arguments: list[str]) -> tuple[str, list[str]]:
 
 
 def _handler(verb: str) -> Callable[[list[str]], int]:
-    if verb == "check":
-        from proxy.cli import check
-
-        return check.run
-    if verb in ("transcode", "login", "accounts", "bundle", "passthru"):
-        handler: Callable[[list[str]], int] = import_module(f"proxy.cli.{verb}").run
-        return handler
-    from proxy.cli import serve
-
-    return serve.run
+    """`run` of the module named after the verb; one of two words finds its second among the arguments."""
+    found: Callable[[list[str]], int] = import_module(f"proxy.cli.{verb}").run
+    return found

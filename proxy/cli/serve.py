@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -13,16 +13,22 @@ from msgspec.structs import replace
 from proxy.cli import welcome
 from proxy.cli.main import FAILED, USAGE, parser, read, two_dashes
 from proxy.config.diagnose import ConfigError, Problem
+from proxy.config.load import candidates, place
 from proxy.config.settings import refuse_open
+from proxy.routing.load import again
 from proxy.secret import Secret
+from proxy.store import files
+from proxy.store.xdg import folder
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping
 
     from proxy.config.model import Settings
+    from proxy.reload import Origin
+    from proxy.routing.load import Loaded
 
-_KEY_FILE: Final = Path("pointsman") / "api-key"
+_KEY_FILE: Final = "api-key"
 
 
 def run(arguments: list[str]) -> int:
@@ -35,13 +41,20 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write("pointsman: --port should be 0 to 65535\n")
         return USAGE
     loaded = read(found)
-    settings = override(loaded.settings, found)
-    made = not loaded.config and not settings.api_keys
-    if made:
-        settings = replace(settings, api_keys=(Secret(first_key(os.environ)),))
+    given = loaded.settings
+    made = not (loaded.config or given.api_keys or given.keys)
+    keys = (Secret(first_key(os.environ)),) if made else ()
+    origin = _origin(loaded, found, keys)
+    loaded = _with_options(loaded, found, keys)
+    settings = loaded.settings
     refuse_open(settings)
-    loaded = replace(loaded, settings=settings)
+    # Half of the start is the next import, which makes no garbage that is worth looking for; and what
+    # it leaves is there to stay, so no later collection needs to walk it.
+    gc.disable()
     from proxy.app import run as serve  # heavy: only when all options are well
+
+    gc.freeze()
+    gc.enable()
 
     def ready(url: str) -> None:
         if made:
@@ -49,7 +62,7 @@ def run(arguments: list[str]) -> int:
             print(welcome.text(url, settings.api_keys[0].reveal(), models), flush=True)
 
     try:
-        return serve(loaded, ready=ready)
+        return serve(loaded, origin, ready=ready)
     except (OSError, ExceptionGroup) as failure:
         error = _system_error(failure)
         if error is None:
@@ -59,6 +72,27 @@ def run(arguments: list[str]) -> int:
         reason = f"{reason}: {error.filename}" if error.filename else reason
         sys.stderr.write(f"pointsman: cannot listen on {where}: {reason}\n")
         return FAILED
+
+
+def _origin(first: Loaded, options: argparse.Namespace, keys: tuple[Secret, ...]) -> Origin:
+    """How the configuration is read again; options win over it then, too."""
+    from proxy.reload import Origin
+
+    cwd = os.getcwd()  # noqa: PTH109  # text
+    config = first.config or options.config
+    names, folders = candidates(config, options.routes, first.environ, cwd)
+
+    def reread() -> Loaded:
+        return _with_options(again(first, options.routes, cwd), options, keys)
+
+    return Origin(place=place(options.config, cwd), files=names, folders=folders, reread=reread)
+
+
+def _with_options(loaded: Loaded, options: argparse.Namespace, keys: tuple[Secret, ...]) -> Loaded:
+    settings = override(loaded.settings, options)
+    if keys and not (loaded.config or settings.api_keys or settings.keys):
+        settings = replace(settings, api_keys=keys)
+    return replace(loaded, settings=settings)
 
 
 def _system_error(failure: OSError | ExceptionGroup[Exception]) -> OSError | None:
@@ -81,21 +115,14 @@ def first_key(environ: Mapping[str, str]) -> str:
 
     Raises ConfigError when it can be neither read nor written.
     """
-    state = environ.get("XDG_STATE_HOME", "")
-    folder = Path(state) if state else Path(environ.get("HOME", "~")).expanduser() / ".local/state"
-    file = folder / _KEY_FILE
+    file = folder(environ) / _KEY_FILE
     try:
         if file.is_file():
             key = file.read_bytes()[:4096].decode("ascii", "ignore").strip()
             if key:
                 return key
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         key = f"pm-{secrets.token_urlsafe(24)}"
-        draft = file.with_name(f"{file.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as out:
-            out.write(key + "\n")
-        draft.replace(file)
+        files.write(file, f"{key}\n".encode())
     except OSError as error:
         message = f"cannot keep the key of this machine: {error.strerror}"
         hint = "write a config.yaml with api-keys, or set XDG_STATE_HOME to a folder of yours"

@@ -103,14 +103,25 @@ def _translate(case: Case) -> Result:
     if case.kind == "stream":
         data = case.upstream_events.encode()
         out = translate.stream(data, client, upstream, context)
-        return Result(case.id, ok=True, client_events=[out.decode()])
+        dropped = _lost_of_answer(data, client, upstream)
+        return Result(case.id, ok=True, client_events=[out.decode()], lost=dropped)
     raw = bytes(case.upstream_body)
     if raw[:1] == b'"':
         raw = _text.decode(raw).encode()
     if case.upstream == "codex":
         raw = _codex_answer(raw)
     whole = translate.answer(raw, client, upstream, context)
-    return Result(case.id, ok=True, client_body=Raw(whole))
+    dropped = _lost_of_answer(raw, client, upstream)
+    return Result(case.id, ok=True, client_body=Raw(whole), lost=dropped)
+
+
+def _lost_of_answer(data: bytes, client: str, upstream: str) -> list[Lost]:
+    """What an answer says that its client cannot be told; Gemini's alone has such members."""
+    if not upstream.startswith("gemini") or client.startswith("gemini"):
+        return []
+    from proxy.wire.gemini.lost import lost_of  # only this wire needs it
+
+    return lost_of(data)
 
 
 def _codex_answer(raw: bytes) -> bytes:

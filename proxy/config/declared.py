@@ -1,19 +1,22 @@
-"""What the files declare, checked but not yet joined: the input of `proxy.routing.table`.
+"""What the files declare, checked but not yet joined: the input of `proxy.routing.build`.
 
-Accounts come from CLIProxyAPI sections and bring their models with them; upstreams, models, aliases and
-prefixes come from routes.d. Places are kept for the messages of later steps.
+Accounts come from CLIProxyAPI sections and bring their models with them; upstreams, models, aliases,
+prefixes and rules come from routes.d. Places are kept for the messages of later steps.
 """
 
 from __future__ import annotations
 
 from msgspec import Struct
 
-from proxy.config.diagnose import Path, Source
+from proxy.config.diagnose import Path, Source, finding
 from proxy.config.model import (
     CopilotOptions,
     Credential,
+    Hedge,
     ListedModel,
+    OnBreak,
     Policy,
+    Sticky,
     Strategy,
     Warning_,
 )
@@ -28,9 +31,10 @@ class Place:
         self._source = source
         self._path = path
 
-    def warning(self, message: str) -> Warning_:
-        """A warning about the key at this place."""
-        return Warning_(self._source.file, *self._source.position(self._path, key=True), message)
+    def warning(self, code: str, message: str, *, hint: str = "", also: str = "") -> Warning_:
+        """A finding about the key at this place."""
+        source, path = self._source, self._path
+        return finding(code, message, source, path, key=True, hint=hint, also=also)
 
     def __str__(self) -> str:
         line, column = self._source.position(self._path, key=True)
@@ -87,6 +91,9 @@ class Route(Struct, frozen=True, kw_only=True):
     to: tuple[tuple[str, str], ...]
     policy: Policy = "failover"
     strategy: Strategy = "round-robin"
+    hedge: Hedge = Hedge()
+    on_break: OnBreak = "error"
+    sticky: Sticky = "session"
     context: int = 0
     output: int = 0
     description: str = ""
@@ -102,12 +109,52 @@ class Alias(Struct, frozen=True, kw_only=True):
 
 
 class Prefix(Struct, frozen=True, kw_only=True):
-    """`text` + model asks `upstream` for the model; any model, or only those it is known to have."""
+    """`text` + model asks `upstream` for the model; any model, or only those it is known to have.
+
+    `builtin`: no file says it.
+    """
 
     text: str
     upstream: str
     any_model: bool = False
+    builtin: bool = False
     place: Place
+
+
+class When(Struct, frozen=True, kw_only=True):
+    """The conditions of a rule; all must hold. Empty or None = not asked. Texts are globs where the
+    language says so; several mean any of them.
+    """
+
+    client: tuple[str, ...] = ()
+    surface: tuple[str, ...] = ()
+    key: tuple[str, ...] = ()
+    model: tuple[str, ...] = ()
+    tool: tuple[str, ...] = ()
+    header: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    stream: bool | None = None
+    thinking: bool | None = None
+    tools: bool | None = None
+    images: bool | None = None
+    tokens_over: int | None = None
+    time_of_day: tuple[int, int] | None = None
+    """Minutes of the day: from (inclusive), to (exclusive); may wrap midnight."""
+
+
+class Rule(Struct, frozen=True, kw_only=True):
+    """`when` all holds, `use` is asked for instead of the client's model. Rules keep their order."""
+
+    when: When
+    use: str
+    place: Place
+
+
+class ModelMapping(Struct, frozen=True, kw_only=True):
+    """One entry of `oauth-model-mappings`: upstream `name` is offered as `alias`; `fork`: as both."""
+
+    name: str
+    alias: str
+    fork: bool = False
 
 
 class Declared(Struct, frozen=True, kw_only=True):
@@ -118,6 +165,11 @@ class Declared(Struct, frozen=True, kw_only=True):
     routes: tuple[Route, ...] = ()
     aliases: tuple[Alias, ...] = ()
     prefixes: tuple[Prefix, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    mappings: dict[str, tuple[ModelMapping, ...]] = {}
+    """`oauth-model-mappings` by channel (lower case), for accounts with a login."""
+    excluded: dict[str, tuple[str, ...]] = {}
+    """`oauth-excluded-models` by channel: lower-case globs over client ids."""
     strategy: Strategy = "round-robin"
     force_prefix: bool = False
     copilot: CopilotOptions = CopilotOptions()

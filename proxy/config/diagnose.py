@@ -6,7 +6,6 @@ that scripts may rely on them. Shown lines are masked where they hold a credenti
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
 Path: TypeAlias = tuple[str | int, ...]
 
+CLEAR: Final = "clear-secret"
 _WIDTH: Final = 100
 """Longest part of a source line that is shown, in characters."""
 _MOST: Final = 100
@@ -28,7 +28,10 @@ _SECRET_PAIR: Final = re.compile(
     r"""("[^"]*"|'[^']*'|\[[^\]]*\]?|[^\s,}\]#]+(?:[ ][^\s,}\]#]+)*)"""
 )
 _SECRET_WORD: Final = re.compile(r"\b(?:sk-|AIza|ya29\.|gh[opu]_|xai-|eyJ)[\w.\-]{4,}")
-_QUOTED: Final = re.compile(r'"(?!env:|file:)[^"]*"?')
+_ITEM: Final = re.compile(
+    r"""([\w-]+(?=\s*=\s)|[\w-]+(?=:\s))|"[^"]*"?|'[^']*'?|[^\s,\[\]{}"'=]+"""
+)
+"""A name before its value, else one item of a list."""
 _REFERENCE: Final = re.compile(r"""^["'\[\s]*(?:env|file):""")
 
 
@@ -57,16 +60,29 @@ class Problem(Struct, frozen=True):
     def render(self) -> str:
         """`file:line:col: message`, the line with a caret, the hint; no trailing newline."""
         where = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        lines = [f"{where}: {self.message} [{self.code}]"]
-        if self.line and self.source:
-            shown, caret = _window(_masked(self.source), self.column)
-            number = str(self.line)
-            lines += [f"  {number} | {shown}", f"  {' ' * len(number)} | {' ' * caret}^"]
-        if self.also:
-            lines.append(f"  also here: {self.also}")
-        if self.hint:
-            lines.append(f"  hint: {self.hint}")
-        return "\n".join(lines)
+        return "\n".join([f"{where}: {self.message} [{self.code}]", *_below(self)])
+
+
+def render(warning: Warning_) -> str:
+    """`file:line:col: warning: message`; with line, caret and hint where it has a code."""
+    first = f"{warning.file}:{warning.line}:{warning.column}: warning: {warning.message}"
+    if not warning.code:
+        return first
+    return "\n".join([f"{first} [{warning.code}]", *_below(warning)])
+
+
+def _below(said: Problem | Warning_) -> list[str]:
+    """The lines below a message."""
+    lines: list[str] = []
+    if said.line and said.source:
+        shown, caret = _window(_masked(said.source), said.column)
+        number = str(said.line)
+        lines += [f"  {number} | {shown}", f"  {' ' * len(number)} | {' ' * caret}^"]
+    if said.also:
+        lines.append(f"  also here: {said.also}")
+    if said.hint:
+        lines.append(f"  hint: {said.hint}")
+    return lines
 
 
 class ConfigError(Exception):
@@ -107,11 +123,21 @@ class Report:
         else:
             self.problems.append(problem)
 
-    def warn(self, message: str, source: Source, path: Path = (), *, key: bool = False) -> None:
+    def warn(
+        self,
+        message: str,
+        source: Source,
+        path: Path = (),
+        *,
+        key: bool = False,
+        code: str = "",
+        hint: str = "",
+        also: str = "",
+    ) -> None:
         """Something that is no error."""
         if len(self.warnings) < _MOST:
-            line, column = source.position(path, key=key)
-            self.warnings.append(Warning_(source.file, line, column, message))
+            found = finding(code, message, source, path, key=key, hint=hint, also=also)
+            self.warnings.append(found)
 
     def check(self) -> None:
         """Raises ConfigError if there are problems."""
@@ -124,6 +150,22 @@ class Report:
             last = Problem("too-many", f"{self.left_out} more problems are not shown", "pointsman")
             problems = (*problems, last)
         raise ConfigError(problems)
+
+
+def finding(
+    code: str,
+    message: str,
+    source: Source,
+    path: Path,
+    *,
+    key: bool = False,
+    hint: str = "",
+    also: str = "",
+) -> Warning_:
+    """A warning at a value of a document (`key`: at its key). Keys in clear never show their line."""
+    line, column = source.position(path, key=key)
+    shown = line_of(source.text, line) if code not in ("", CLEAR) else ""
+    return Warning_(source.file, line, column, message, code, shown, hint, also)
 
 
 def at(
@@ -151,15 +193,8 @@ def at(
 
 def line_of(text: str, line: int) -> str:
     """The line's text, without its end; empty when there is no such line."""
-    if line < 1:
-        return ""
-    start = 0
-    for _ in range(line - 1):
-        start = text.find("\n", start) + 1
-        if start == 0:
-            return ""
-    end = text.find("\n", start)
-    return text[start : end if end >= 0 else None].rstrip("\r")
+    lines = text.split("\n", line) if line > 0 else []
+    return lines[line - 1].rstrip("\r") if 0 < line <= len(lines) else ""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -176,9 +211,11 @@ def closest(word: str, known: Iterable[str]) -> str:
     folded = word.casefold()
     longer = [name for name in by_fold if name.startswith(folded)] if len(folded) > 3 else []
     # A cut name (`claude-sonnet-4-5`) means what it begins; letters alone would find a sibling.
-    found = sorted(longer, key=len)[:1] or difflib.get_close_matches(
-        folded, by_fold, n=1, cutoff=0.6
-    )
+    found = sorted(longer, key=len)[:1]
+    if not found:
+        from difflib import get_close_matches  # a server without mistakes starts without it
+
+        found = get_close_matches(folded, by_fold, n=1, cutoff=0.6)
     return by_fold[found[0]] if found else ""
 
 
@@ -188,13 +225,18 @@ def quoted(value: str) -> str:
     return "'" + "".join(c if c.isprintable() else repr(c)[1:-1] for c in shown) + "'"
 
 
+def masked_line(line: str) -> str:
+    """A line with stars for what looks like a credential in it."""
+    return _masked(line)
+
+
 def _masked(line: str) -> str:
     def pair(match: re.Match[str]) -> str:
         value = match[2]
+        if value.startswith("["):
+            return match[1] + _ITEM.sub(_starred, value)
         if _REFERENCE.match(value):
             return match[0]
-        if value.startswith("[") and '"' in value:
-            return match[1] + _QUOTED.sub(_starred, value)
         return match[1] + re.sub(r"[^\s\"'\[\],]", "*", value)
 
     masked = _SECRET_PAIR.sub(pair, line)
@@ -202,7 +244,10 @@ def _masked(line: str) -> str:
 
 
 def _starred(match: re.Match[str]) -> str:
-    return re.sub(r"[^\s\"]", "*", match[0])
+    item = match[0]
+    if match[1] or item == ":" or _REFERENCE.match(item):
+        return item
+    return re.sub(r"[^\s\"']", "*", item)
 
 
 def _window(line: str, column: int) -> tuple[str, int]:

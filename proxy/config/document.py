@@ -37,12 +37,20 @@ class Marks:
 class Document:
     """One text and its value (a dict for all formats but JSON, which may be a list)."""
 
-    def __init__(self, file: str, text: str, value: Json, scan: Callable[[str], Marks]) -> None:
+    def __init__(
+        self,
+        file: str,
+        text: str,
+        value: Json,
+        scan: Callable[[str], Marks],
+        marks: Marks | None = None,
+    ) -> None:
         self.file = file
         self.text = text
         self.value = value
         self._scan = scan
-        self._marks: Marks | None = None
+        self._marks = marks
+        self._lines = 0
 
     @staticmethod
     def empty(file: str) -> Document:
@@ -59,14 +67,20 @@ class Document:
     def position(self, path: Path, *, key: bool = False) -> tuple[int, int]:
         """The place of a value or its key; of the nearest parent that has one; else the first line."""
         marks = self.marks
+        self._lines = self._lines or self.text.count("\n") + 1
         for end in range(len(path), 0, -1):
             part = path[:end]
             found = marks.keys.get(part) if key else marks.values.get(part)
             found = found or marks.keys.get(part) or marks.values.get(part)
             if found is not None:
                 # libyaml puts what is missing on the line after the last one.
-                return min(found[0], self.text.count("\n") + 1), found[1]
+                return min(found[0], self._lines), found[1]
         return (1, 1)
+
+    def release(self) -> None:
+        """Drops what only reading needs; places are found again when one is asked for."""
+        self.value = {}
+        self._marks = None
 
     def written(self, path: Path) -> str | None:
         """A YAML plain scalar as it was written (`1.0`, `yes`); None where that is not known."""

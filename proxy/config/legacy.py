@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from proxy.config import keys
-from proxy.config.declared import Account, OfferedModel
-from proxy.config.diagnose import quoted
+from proxy.config.declared import Account, ModelMapping, OfferedModel
+from proxy.config.diagnose import nearest, quoted
 from proxy.config.legacy_shape import CONFIG, INERT
 from proxy.config.model import Credential
 from proxy.config.passthru import passthru
@@ -52,6 +52,11 @@ SECTIONS: Final = (
     Section("codex-api-key", "codex", "responses", owner="openai"),
     Section("vertex-api-key", "vertex", "gemini", owner="google"),
 )
+CHANNELS: Final = (
+    *("gemini-cli", "vertex", "aistudio", "antigravity", "claude", "codex"),
+    *("qwen", "iflow", "copilot", "kiro", "grok"),
+)
+"""Account types with a login, as the `oauth-` sections name them."""
 KINDS: Final = {"gemini": "gemini", "claude": "claude", "codex": "openai", "vertex": "gemini"}
 
 
@@ -80,6 +85,47 @@ class Legacy:
         """The `passthru` routes with those of `PASSTHRU_MODELS_JSON`."""
         routes = self.table.get("passthru", [])
         return passthru(self.document, routes, extra, self.report, self.ids, self.proxy)
+
+    def mappings(self) -> dict[str, tuple[ModelMapping, ...]]:
+        """`oauth-model-mappings` by channel. Names and aliases are unique in a channel, first wins."""
+        found: dict[str, tuple[ModelMapping, ...]] = {}
+        for channel, path, entries in self._channels("oauth-model-mappings"):
+            kept: dict[str, ModelMapping] = {}
+            names: set[str] = set()
+            for index, entry in enumerate(entries):
+                name, alias = (str(entry.get(k, "")).strip() for k in ("name", "alias"))
+                where = (*path, index)
+                if not (name and alias) or name.lower() == alias.lower():
+                    self._warn("a mapping needs 'name' and another 'alias'; it is left out", where)
+                elif alias.lower() in kept or name.lower() in names:
+                    message = (
+                        f"mapping {quoted(name)} to {quoted(alias)} repeats one; it is left out"
+                    )
+                    self._warn(message, where)
+                else:
+                    names.add(name.lower())
+                    fork = bool(entry.get("fork", False))
+                    kept[alias.lower()] = ModelMapping(name=name, alias=alias, fork=fork)
+            if kept:
+                found[channel] = (*found.get(channel, ()), *kept.values())
+        return found
+
+    def excluded(self) -> dict[str, tuple[str, ...]]:
+        """`oauth-excluded-models` by channel: lower-cased globs."""
+        found = {
+            channel: keys.globs_of(entries)
+            for channel, _, entries in self._channels("oauth-excluded-models")
+        }
+        return {channel: globs for channel, globs in found.items() if globs}
+
+    def _channels(self, section: str) -> Iterator[tuple[str, Path, Json]]:
+        for name, entries in self.table.get(section, {}).items():
+            channel, path = name.strip().lower(), (section, name)
+            if channel not in CHANNELS:
+                message = f"channel {quoted(name)} is not known; it never matches"
+                hint = nearest(channel, CHANNELS)
+                self._warn(f"{message}; {hint}" if hint else message, path, key=True)
+            yield channel, path, entries
 
     def _warn(self, message: str, path: Path, *, key: bool = False) -> None:
         self.report.warn(message, self.document, path, key=key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Final
@@ -23,20 +24,36 @@ if TYPE_CHECKING:
 NAMES: Final = ("config.yaml", "config.yml")
 DEMO: Final = FilePath(__file__).parent / "data" / "00-demo.toml"
 """The routes of a first start; the shipped `routes.d/00-demo.toml` is this file."""
-_SUFFIXES: Final = (".toml", ".yaml", ".yml")
+SUFFIXES: Final = (".toml", ".yaml", ".yml")
 
 
 class Read(Struct, frozen=True, kw_only=True):
-    """What was read. `config`: the config file, empty = none; `routes`: the routes.d files."""
+    """What was read. `config`: the config file, empty = none; `routes`: the routes.d files.
+
+    `texts`: the bytes of these files by path; `folders`: where route files were looked for;
+    `environ`: the environment with `.env`.
+    """
 
     settings: Settings
     declared: Declared
     warnings: tuple[Warning_, ...] = ()
     config: str = ""
     routes: tuple[str, ...] = ()
+    documents: tuple[Document, ...] = ()
+    """The parsed route files, to be released once all messages are made."""
+    texts: dict[str, bytes] = {}
+    folders: tuple[str, ...] = ()
+    environ: Mapping[str, str] = {}
 
 
-def read(config: str | None, routes: Sequence[str], environ: Mapping[str, str], cwd: str) -> Read:
+def read(
+    config: str | None,
+    routes: Sequence[str],
+    environ: Mapping[str, str],
+    cwd: str,
+    *,
+    dotenv: bool = True,
+) -> Read:
     """Reads everything. Raises ConfigError with all problems found.
 
     Args:
@@ -44,35 +61,47 @@ def read(config: str | None, routes: Sequence[str], environ: Mapping[str, str], 
         routes: folders (or files) named on the command line; empty = the default place.
         environ: the environment; `.env` in `cwd` adds to it.
         cwd: the working directory.
+        dotenv: whether `.env` is read; not again at a reload.
     """
     report = Report()
-    environ = _with_dotenv(environ, FilePath(cwd), report)
+    texts: dict[str, bytes] = {}
+    if dotenv:
+        environ = _with_dotenv(environ, FilePath(cwd), report)
     file = _config_file(config, FilePath(cwd))
     extra = env.passthru(environ, report)
-    legacy = Legacy(_document(file, report), report) if file else None
+    legacy = Legacy(_document(file, report, texts), report) if file else None
     empty = legacy or Legacy(Document.empty("config"), report)
     accounts = (*empty.accounts(), *empty.passthru(extra))
     if legacy is None:
         found = settings.of_environment(environ, report)
     else:
         found = settings.of_legacy(legacy, environ, report)
-    files = _route_files(routes, file, environ, FilePath(cwd), report)
+    folders = _folders(routes, file, environ, FilePath(cwd))
+    files = _route_files(folders, report)
     if not files and not routes and not accounts and file is None:
         files = [DEMO]
     options = copilot.of_legacy(empty, environ, report)
-    known = {account.group for account in accounts} | copilot.GROUPS
-    compiled = Routes(report, environ, known, found.proxy_url)
-    for path in files:
-        compiled.add(_document(path, report), path.parent)
+    groups = {account.group for account in accounts} | copilot.GROUPS
+    compiled = Routes(report, environ, groups, found.proxy_url, found.api_keys)
+    documents = [_document(path, report, texts) for path in files]
+    for path, document in zip(files, documents, strict=True):
+        compiled.add(document, path.parent)
     declared = compiled.declared()
+    mappings, excluded = empty.mappings(), empty.excluded()
     report.check()
     return Read(
-        settings=replace(found, payload=(*found.payload, *compiled.payload)),
+        settings=replace(
+            found,
+            payload=(*found.payload, *compiled.payload),
+            keys=tuple(compiled.keys.values()),
+        ),
         declared=replace(
             declared,
             accounts=accounts,
             prefixes=copilot.with_prefix(declared.prefixes),
             copilot=replace(options, **compiled.copilot),
+            mappings=mappings,
+            excluded=excluded,
             strategy=settings.strategy_of(empty),
             force_prefix=empty.table.get("force-model-prefix", False),
             now=int(time.time()),
@@ -80,7 +109,28 @@ def read(config: str | None, routes: Sequence[str], environ: Mapping[str, str], 
         warnings=tuple(report.warnings),
         config=str(file or ""),
         routes=tuple(str(path) for path in files),
+        documents=tuple(documents),
+        texts=texts,
+        folders=tuple(str(path) for path in folders),
+        environ=environ,
     )
+
+
+def place(config: str | None, cwd: str) -> str:
+    """By what path a configuration is known, whether its file exists or not."""
+    root = FilePath(cwd)
+    return os.path.abspath(_config_file(config, root) or root / NAMES[0])  # noqa: PTH100  # no links
+
+
+def candidates(
+    config: str | None, routes: Sequence[str], environ: Mapping[str, str], cwd: str
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(config files, route folders or files) that `read` would look at, whether they exist or not."""
+    root = FilePath(cwd)
+    file = _config_file(config, root)
+    configs = [file] if file else [root / name for name in NAMES]
+    folders = _folders(routes, file, environ, root) or _default_folders(file, environ, root)
+    return tuple(map(str, configs)), tuple(map(str, folders))
 
 
 def _with_dotenv(environ: Mapping[str, str], cwd: FilePath, report: Report) -> Mapping[str, str]:
@@ -102,29 +152,31 @@ def _config_file(named: str | None, cwd: FilePath) -> FilePath | None:
     return next((cwd / name for name in NAMES if (cwd / name).is_file()), None)
 
 
-def _route_files(
-    named: Sequence[str],
-    config: FilePath | None,
-    environ: Mapping[str, str],
-    cwd: FilePath,
-    report: Report,
+def _folders(
+    named: Sequence[str], config: FilePath | None, environ: Mapping[str, str], cwd: FilePath
 ) -> list[FilePath]:
-    """The files of the folders, by name within each; without folders, those of the default place."""
-    folders = [cwd / name for name in named]
-    if not folders:
-        beside = (config.parent if config else cwd) / "routes.d"
-        if beside.is_dir():
-            folders = [beside]
-        else:
-            home = _xdg(environ) / "pointsman" / "routes.d"
-            folders = [home] if home.is_dir() else []
+    """The named folders (or files); without any, the first default place that is there."""
+    if named:
+        return [cwd / name for name in named]
+    return [f for f in _default_folders(config, environ, cwd) if f.is_dir()][:1]
+
+
+def _default_folders(
+    config: FilePath | None, environ: Mapping[str, str], cwd: FilePath
+) -> list[FilePath]:
+    beside = (config.parent if config else cwd) / "routes.d"
+    return [beside, _xdg(environ) / "pointsman" / "routes.d"]
+
+
+def _route_files(folders: Sequence[FilePath], report: Report) -> list[FilePath]:
+    """The files of the folders, by name within each."""
     files: list[FilePath] = []
     for folder in folders:
         if folder.is_file():
             files.append(folder)
             continue
         try:
-            inside = sorted(p for p in folder.iterdir() if p.suffix in _SUFFIXES and p.is_file())
+            inside = sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES and p.is_file())
         except OSError as error:
             report.add(Problem("no-file", f"cannot be read: {error.strerror}", str(folder)))
             continue
@@ -142,11 +194,12 @@ def _bytes(path: FilePath) -> bytes:
         return file.read(SIZE + 1)
 
 
-def _document(path: FilePath, report: Report) -> Document:
+def _document(path: FilePath, report: Report, texts: dict[str, bytes]) -> Document:
     """The parsed file; an empty one when it cannot be read, with the reason in the report."""
     name = str(path)
     try:
-        text = decoded(name, _bytes(path))
+        data = texts[name] = _bytes(path)
+        text = decoded(name, data)
         if path.suffix == ".toml":
             return tomlio.parse(name, text)
         from proxy.config import yamlio  # a first start has no YAML and need not load its parser

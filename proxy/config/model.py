@@ -22,6 +22,7 @@ Strategy: TypeAlias = Literal[
     "round-robin", "fill-first", "weighted", "most-remaining", "soonest-reset"
 ]
 Sticky: TypeAlias = Literal["none", "session", "key"]
+Overage: TypeAlias = Literal["allow", "never"]
 OnBreak: TypeAlias = Literal["error", "resume"]
 
 
@@ -90,6 +91,9 @@ class Credential(Struct, frozen=True, kw_only=True):
     """Most requests that wait for a place when all are taken; 0 = none wait."""
     queue_wait: float = 60.0
     """Seconds that a request may wait for a place."""
+    overage: Overage = "allow"
+    """`never`: once the upstream says that a request was, or the next will be, paid for on top of the
+    plan, the account rests until its quota starts anew."""
     account: str = ""
     """Name of the account file that holds the token; empty = `key` is all that is needed."""
     copilot: CopilotOptions | None = None
@@ -129,7 +133,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     asked: str
     """The name as the client spelled it."""
     model: str
-    """The routed name, without thinking suffix; cooldowns are per credential and this name."""
+    """The routed name, without thinking suffix. Cooldowns go by the model's name at the upstream."""
     targets: tuple[Target, ...]
     policy: Policy = "failover"
     strategy: Strategy = "round-robin"
@@ -138,10 +142,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     hedge: Hedge = Hedge()
     on_break: OnBreak = "error"
     sticky: Sticky = "session"
-    place: str = ""
-    """Where the route is written, `file:line:col`; empty for models that accounts bring."""
-    steps: tuple[str, ...] = ()
-    """How the name led here (rule, alias, prefix), each with its place; for `explain`."""
 
 
 class ListedModel(Struct, frozen=True, kw_only=True):
@@ -227,9 +227,16 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 class Warning_(Struct, frozen=True):  # noqa: N801  # `Warning` is a builtin exception
-    """Something `check` says that is no error: an unknown key of config.yaml, an inert key."""
+    """Something `check` says that is no error: an unknown key of config.yaml, an inert key.
+
+    Those with a `code` are findings about the routes; they show their line (`source`) and a hint.
+    """
 
     file: str
     line: int
     column: int
     message: str
+    code: str = ""
+    source: str = ""
+    hint: str = ""
+    also: str = ""

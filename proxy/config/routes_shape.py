@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
+
+from proxy.config.model import OnBreak, Overage, Policy, Sticky, Strategy
 
 if TYPE_CHECKING:
     from proxy.config.model import Provider, WireName
@@ -19,7 +21,8 @@ ROUTES: Final[dict[str, Shape]] = {
             "proxy": "secret",
             "http2": "bool",
             "timeouts": {"connect": "seconds", "first-event": "seconds", "idle": "seconds"},
-            "limits": {"in-flight": "int"},
+            "limits": {"in-flight": "int", "queue": "int", "wait": "seconds"},
+            "overage": "text",
             "account-type": "text",
             "header-profile": "text",
             "cli-header-models": ["text"],
@@ -39,7 +42,7 @@ ROUTES: Final[dict[str, Shape]] = {
             "accounts": "text",
             "sticky": "text",
             "on-break": "text",
-            "hedge": "any",
+            "hedge": {"after": "seconds", "max": "int", "budget": "share"},
             "context": "int",
             "output": "int",
             "description": "text",
@@ -47,7 +50,32 @@ ROUTES: Final[dict[str, Shape]] = {
     },
     "aliases": {"*": "text"},
     "prefixes": {"*": {"upstream": "text", "any-model": "bool"}},
-    "rules": "any",
+    "rules": [
+        {
+            "when": {
+                "client": "texts",
+                "surface": "texts",
+                "key": "texts",
+                "model": "texts",
+                "header": {"*": "texts"},
+                "stream": "bool",
+                "thinking": "bool",
+                "tools": "bool",
+                "tool": "texts",
+                "images": "bool",
+                "tokens-over": "int",
+                "time-of-day": "hours",
+            },
+            "use": "text",
+        }
+    ],
+    "keys": {
+        "*": {
+            "key": "secret",
+            "models": ["text"],
+            "limits": {"in-flight": "int", "requests": "rate"},
+        }
+    },
     "payload": [
         {
             "models": ["text"],
@@ -83,17 +111,33 @@ LATER: Final[dict[str, tuple[str, ...]]] = {
     "provider": (
         "gemini-cli", "antigravity", "qwen", "iflow", "kiro", "grok", "aistudio",
     ),
-    "policy": ("race", "hedge"),
-    "accounts": ("weighted", "most-remaining", "soonest-reset"),
-    "sticky": ("session", "key"),
-    "on-break": ("resume",),
 }  # fmt: skip
 """Words of the language that this version does not carry out yet: an error, not a silent change."""
 NOW: Final[dict[str, tuple[str, ...]]] = {
     "provider": tuple(PROVIDERS),
     "wire": tuple(WIRES),
-    "policy": ("failover", "balance"),
-    "accounts": ("round-robin", "fill-first"),
-    "sticky": ("none",),
-    "on-break": ("error",),
+    "policy": get_args(Policy),
+    "accounts": get_args(Strategy),
+    "sticky": get_args(Sticky),
+    "on-break": get_args(OnBreak),
+    "overage": get_args(Overage),
 }
+
+SURFACES: Final = ("chat", "completions", "responses", "anthropic", "gemini")
+"""What a client speaks, as `when.surface` names it."""
+CLIENTS: Final[dict[str, tuple[str, ...]]] = {
+    "claude-code": ("claude-cli/", "claude-code/"),
+    "cline": ("cline/",),
+    "codex": ("codex",),
+    "copilot": ("githubcopilotchat/", "githubcopilot/", "copilot/"),
+    "crush": ("charm crush/", "charm-crush/"),
+    "gemini-cli": ("geminicli",),
+    "iflow": ("iflow-cli",),
+    "kilo-code": ("kilo-code/", "kilocode/"),
+    "kiro": ("kiroide",),
+    "opencode": ("opencode/",),
+    "qwen-code": ("qwencode/",),
+    "roo-code": ("roo-code/", "roocode/"),
+    "zed": ("zed/",),
+}
+"""Name of a coding tool -> how its `User-Agent` begins, in lower case."""

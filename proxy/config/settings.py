@@ -79,7 +79,7 @@ def strategy_of(legacy: Legacy) -> Strategy:
 
 def refuse_open(settings: Settings) -> None:
     """Raises ConfigError if anyone on the network could use the accounts."""
-    if settings.api_keys or is_loopback(settings.host):
+    if settings.api_keys or settings.keys or is_loopback(settings.host):
         return
     where = quoted(settings.host) if settings.host else "all network interfaces"
     message = f"without 'api-keys' anyone who reaches {where} could use your accounts"

@@ -1,7 +1,8 @@
 """Shapes of configuration tables as data, and the one function that holds a document against them.
 
-A shape is a word (`text`, `int`, `number`, `bool`, `any`, `seconds`, `secret`), `[shape]` for a list,
-`{"*": shape}` for a map, or `{"key": shape}` for a table. `conform` answers the value with what does
+A shape is a word (`text`, `texts` = one or a list, `int`, `number`, `bool`, `any`, `seconds`, `share`,
+`rate`, `hours`, `secret`), `[shape]` for a list, `{"*": shape}` for a map, or `{"key": shape}` for a
+table. `conform` answers the value with what does
 not fit left out, and reports each misfit: unknown keys are errors (`strict`) or warnings.
 """
 
@@ -23,14 +24,24 @@ Shape: TypeAlias = str | list["Shape"] | dict[str, "Shape"]
 
 _DURATION: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h)\Z")
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SHARE: Final = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%\Z")
+_RATE: Final = re.compile(r"([0-9]{1,9})/(.+)\Z")
+_HOURS: Final = re.compile(r"([01]?[0-9]|2[0-4]):([0-5][0-9])-([01]?[0-9]|2[0-4]):([0-5][0-9])\Z")
+_DAY: Final = 24 * 60
 _NAMES: Final = {
     "text": "text",
+    "texts": "text or a list of texts",
     "int": "a whole number",
     "number": "a number",
     "bool": "true or false",
     "seconds": 'a duration such as "30s"',
+    "share": 'a share such as "5%"',
+    "rate": 'a number per time such as "100/1m"',
+    "hours": 'a time of day such as "22:00-06:00"',
     "secret": 'text, "env:NAME" or "file:PATH"',
 }
+_SPELLED: Final = frozenset(_NAMES[word] for word in ("seconds", "share", "rate", "hours"))
+"""Texts that have a spelling of their own: a wrong one is shown as it is."""
 _YES: Final = {"yes": True, "y": True, "on": True, "no": False, "n": False, "off": False}
 
 
@@ -110,7 +121,10 @@ class Conform:
 
     def _misfit(self, value: Json, wanted: str, path: Path) -> None:
         name = ".".join(str(part) for part in path if not isinstance(part, int)) or "this"
-        message = f"{quoted(name)} should be {wanted}, not {_kind(value)}"
+        spelled = isinstance(value, str) and wanted in _SPELLED
+        message = (
+            f"{quoted(name)} should be {wanted}, not {quoted(value) if spelled else _kind(value)}"
+        )
         self.report.error("wrong-type", message, self.document, path)
 
     def _scalar(self, value: Json, shape: str, path: Path) -> Json:
@@ -118,11 +132,14 @@ class Conform:
             return value
         if shape in ("text", "secret"):
             return self._text(value, shape, path)
+        if shape == "texts":
+            return self._texts(value, path)
         found: Json = None
+        reader = _READERS.get(shape)
         if shape == "bool":
             found = value if isinstance(value, bool) else self._yes(value, path)
-        elif shape == "seconds":
-            found = seconds(value)
+        elif reader is not None:
+            found = reader(value)
         elif isinstance(value, bool):
             found = None
         elif shape == "int" and isinstance(value, int | float) and value == int_of(value):
@@ -132,6 +149,18 @@ class Conform:
         if found is None:
             self._misfit(value, _NAMES[shape], path)
         return found
+
+    def _texts(self, value: Json, path: Path) -> list[str] | None:
+        items = value if isinstance(value, list) else [value]
+        found: list[str] = []
+        for index, item in enumerate(items):
+            where = (*path, index) if isinstance(value, list) else path
+            text = None if item is None else self._text(item, "texts", where)
+            if text:
+                found.append(text)
+        if not items or any(item in (None, "") for item in items):
+            self._misfit(value, _NAMES["texts"], path)
+        return found or None
 
     def _yes(self, value: Json, path: Path) -> bool | None:
         """Go's YAML takes the plain words yes, no, on and off for a bool; quoted ones are text."""
@@ -163,6 +192,31 @@ def seconds(value: Json) -> float | None:
     return float(match[1]) * _UNITS[match[2]] if match else None
 
 
+def share(value: Json) -> float | None:
+    """`"5%"` -> 0.05, at most 100 %; None for anything else."""
+    match = _SHARE.match(value) if isinstance(value, str) else None
+    return float(match[1]) / 100 if match and float(match[1]) <= 100 else None
+
+
+def rate(value: Json) -> tuple[int, float] | None:
+    """`"100/1m"` -> (100, 60.0); None for anything else."""
+    match = _RATE.match(value) if isinstance(value, str) else None
+    window = seconds(match[2]) if match else None
+    return (int(match[1]), window) if match and window and int(match[1]) else None
+
+
+def hours(value: Json) -> tuple[int, int] | None:
+    """`"22:00-06:00"` -> minutes of the day, from (inclusive) to (exclusive); None for anything else."""
+    match = _HOURS.match(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    start, end = (int(match[i]) * 60 + int(match[i + 1]) for i in (1, 3))
+    return (start, end) if start < _DAY and end <= _DAY and start != end else None
+
+
+_READERS: Final = {"seconds": seconds, "share": share, "rate": rate, "hours": hours}
+
+
 def int_of(value: float) -> int | None:
     """The whole number that a float is; None when it is none (fraction, infinity, too large)."""
     if isinstance(value, float) and (value != value or abs(value) > 1e15):  # noqa: PLR0124  # NaN
@@ -178,7 +232,7 @@ def _kind(value: Json) -> str:
     if isinstance(value, int | float):
         return f"the number {str(value)[:40]}"
     if isinstance(value, str):
-        return "text"
+        return "text" if value else "empty text"
     if isinstance(value, list):
         return "a list"
     return "a table" if isinstance(value, dict) else "a date or time"

@@ -142,7 +142,9 @@ class _Scanner:
             place = self._here()
             string = _STRING.match(self.text, self._at)
             if string:
-                name: str = tomllib.loads(f"x = {string[0]}")["x"]
+                written = string[0]
+                escaped = "\\" in written and written[0] == '"'
+                name: str = tomllib.loads(f"x = {written}")["x"] if escaped else written[1:-1]
                 self._at = string.end()
             else:
                 bare = _BARE.match(self.text, self._at)

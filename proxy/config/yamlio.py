@@ -54,7 +54,14 @@ def parse(file: str, text: str) -> Document:
     if not isinstance(value, dict):
         line, column = builder.marks.values.get((), (1, 1))
         raise _failure(builder.source, line, column, "should be a mapping of keys to values")
-    return Document(file, text, value, lambda _: builder.marks)
+    return Document(file, text, value, _scan, builder.marks)
+
+
+def _scan(text: str) -> Marks:
+    """The places of a text that was read before."""
+    builder = _Builder(Text("", text))
+    builder.read()
+    return builder.marks
 
 
 def _reader_place(text: str, error: yaml.YAMLError) -> tuple[int, int]:

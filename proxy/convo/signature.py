@@ -13,6 +13,7 @@ _TAGS = {
     "responses": "pointsman/r/",
     "chat": "pointsman/c/",
 }
+_SEALED = b'"pointsman/'
 _ORIGINS = {tag: origin for origin, tag in _TAGS.items()}
 _TAG_LENGTH = 12
 
@@ -30,3 +31,12 @@ def unseal(value: str, wire: str) -> tuple[str, str]:
     if origin is None:
         return value, (wire if value else "")
     return value[_TAG_LENGTH:], origin
+
+
+def holds_sealed(body: bytes) -> bool:
+    """Whether a client's JSON brings signatures of other providers back (they begin a string).
+
+    Such a body must not pass undecoded to an upstream of its own wire, which would refuse them. A text
+    that happens to begin so costs its request a translation and nothing else.
+    """
+    return _SEALED in body

@@ -124,10 +124,7 @@ class ResponseParser:
         parts = self._body
         if not parts:
             return b""
-        if len(parts) == 1:
-            data = parts[0]
-        else:
-            data = b"".join(parts)
+        data = parts[0] if len(parts) == 1 else b"".join(parts)
         parts.clear()
         return data
 

@@ -78,10 +78,15 @@ class Transport(Protocol):
 class UpstreamBroken(Exception):  # noqa: N818  # reads as what happened: `except UpstreamBroken`
     """The upstream failed below HTTP. `reason` is short and holds no URL and no secret.
 
-    kinds: connect, tls, proxy, timeout, closed, protocol, too_large.
+    kinds: connect, tls, proxy, timeout, closed, protocol, too_large, stopped.
     """
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
         self.kind = kind
         self.reason = reason
+
+
+def stopped() -> UpstreamBroken:
+    """This server ends, and with it the call."""
+    return UpstreamBroken("stopped", "this server is being stopped")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import select
 from collections.abc import Callable
-from typing import Final, overload, overload
+from typing import Final, overload
 
 import trio
 
 from proxy.http1.encodings import BadCoding, Decoder, UnknownCoding, decoder_for
 from proxy.http1.limits import BadResponse
 from proxy.http1.response import ResponseParser
-from proxy.net.api import Call, Headers, UpstreamBroken
+from proxy.net.api import Call, Headers, UpstreamBroken, stopped
 from proxy.net.origin import Address, Origin
 from proxy.net.sock import Nudged, Stream, StreamBroken
 
@@ -27,10 +27,11 @@ class Connection:
         "_nudges",
         "_poll",
         "expired",
-        "origin",
-        "parser",
         "limit",
         "nudge_after",
+        "origin",
+        "parser",
+        "stopped",
         "stream",
         "used",
     )
@@ -44,6 +45,7 @@ class Connection:
         self.nudge_after = 0.0
         self._nudges = 0
         self.expired = False
+        self.stopped = False
         self._poll = select.poll()
         self._poll.register(stream.fd, select.POLLIN)
 
@@ -60,7 +62,7 @@ class Connection:
         if 0 < self.limit <= seconds:
             self.expired = True
             self.stream.abort()
-        elif self.nudge_after > 0:
+        elif self.nudge_after > 0 and self.stream.reading:
             if seconds < self.nudge_after:
                 self._nudges = 0
             elif seconds >= self.nudge_after * (self._nudges + 1):
@@ -88,6 +90,8 @@ class Connection:
                 begun = True
                 await stream.send(call.body)
         except StreamBroken:
+            if self.stopped:
+                raise stopped() from None
             if self.expired:
                 raise self._timeout("first byte") from None
             if not begun and not stream.writing:
@@ -111,6 +115,8 @@ class Connection:
 
     def broken(self, error: StreamBroken | BadResponse, late: str) -> UpstreamBroken:
         """What to tell of a failure while reading."""
+        if self.stopped:
+            return stopped()
         if self.expired:
             return self._timeout(late)
         if isinstance(error, BadResponse):
@@ -185,20 +191,24 @@ class PooledReply:
     async def receive(self, patience: float) -> bytes | None: ...
     async def receive(self, patience: float = 0.0) -> bytes | None:
         """See `api.Reply`."""
-        if patience:
-            with trio.move_on_after(patience):
-                return await self.receive()
+        connection = self._connection
+        if connection is not None:
+            # The sweeper ends the wait: a cancel scope of each read would cost as much as the read.
+            connection.nudge_after = patience
+        try:
+            if self._decoder is not None:
+                return await self._receive_decoded(self._decoder)
+            return await self._receive_plain()
+        except Nudged:
             return None
-        if self._decoder is not None:
-            return await self._receive_decoded(self._decoder)
-        return await self._receive_plain()
 
     async def _receive_plain(self) -> bytes:
         parser = self._parser
         data = parser.take()
         if data:
             return data
-        if self._connection is None:
+        connection = self._connection
+        if connection is None:
             return b""
         try:
             while not parser.done:
@@ -207,7 +217,7 @@ class PooledReply:
                 if data:
                     return data
         except (StreamBroken, BadResponse) as error:
-            broken = self._connection.broken(error, "the answer paused for too long")
+            broken = connection.broken(error, "the answer paused for too long")
             self._release(reusable=False)
             raise broken from None
         return b""

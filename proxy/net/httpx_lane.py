@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ssl
 from typing import Final, overload
+from weakref import WeakSet
 
 import httpx
 import trio
 
 from proxy.http1.encodings import BadCoding, Decoder, UnknownCoding, decoder_for
-from proxy.net.api import Call, Headers, UpstreamBroken
+from proxy.net.api import Call, Headers, UpstreamBroken, stopped
 from proxy.net.tls import client_context
 
 _LIMITS: Final = httpx.Limits(
@@ -30,6 +31,7 @@ class HttpxLane:
         self._nursery = nursery
         self._context = context
         self._ways: dict[tuple[str, bool], httpx.AsyncHTTPTransport] = {}
+        self._replies: WeakSet[HttpxReply] = WeakSet()
 
     async def send(self, call: Call) -> HttpxReply:
         """See `api.Transport`."""
@@ -53,10 +55,17 @@ class HttpxLane:
         # httpcore reads this table anew when the body begins.
         timeouts["read"] = call.idle_timeout or None
         try:
-            return HttpxReply(response, self._nursery)
+            reply = HttpxReply(response, self._nursery)
         except UnknownCoding as unknown:
             await _close(response)
             raise UpstreamBroken("protocol", f"unknown content-encoding {unknown}") from None
+        self._replies.add(reply)
+        return reply
+
+    def stop(self) -> None:
+        """Breaks off all bodies that are being read."""
+        for reply in list(self._replies):
+            reply.stop()
 
     async def aclose(self) -> None:
         """Closes all connections."""
@@ -151,6 +160,9 @@ class HttpxReply:
             self._pump = Pump(self._response)
             self._nursery.start_soon(self._pump.run)
         piece = await self._pump.next()
+        if piece is None:
+            self._ended = True
+            raise stopped()
         if isinstance(piece, Exception):
             self._ended = True
             raise _broken(piece) from None
@@ -167,6 +179,11 @@ class HttpxReply:
                 raise UpstreamBroken("too_large", "the answer is too large")
             parts.append(data)
         return b"".join(parts)
+
+    def stop(self) -> None:
+        """Breaks the body off; who waits for it gets UpstreamBroken."""
+        if self._pump is not None:
+            self._pump.stop()
 
     async def aclose(self) -> None:
         """See `api.Reply`."""
@@ -196,11 +213,15 @@ class Pump:
                 await self._give.send(b"")
             except (httpx.HTTPError, OSError) as error:
                 await self._give.send(error)
+        self._give.close()
         await _close(self._response)
 
-    async def next(self) -> bytes | Exception:
-        """The next piece, b"" at the end, or what broke it."""
-        return await self._take.receive()
+    async def next(self) -> bytes | Exception | None:
+        """The next piece, b"" at the end, what broke it; None after `stop`."""
+        try:
+            return await self._take.receive()
+        except trio.EndOfChannel:
+            return None
 
     def stop(self) -> None:
         """Nobody reads on."""

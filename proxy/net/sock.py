@@ -16,6 +16,9 @@ import trio
 from trio.lowlevel import checkpoint, notify_closing, wait_readable, wait_writable
 
 READ: Final = 64 * 1024
+SHORT: Final = 4 * 1024
+"""A read that had to wait and brought less says that the peer is slower than we are: the next one
+waits at once, without a call that the kernel would refuse."""
 BURST: Final = 32
 """Operations without a wait before others get their turn: under 1 ms of one task."""
 
@@ -82,9 +85,10 @@ class PlainStream:
     __slots__ = (
         "_burst",
         "_closed",
+        "_nudged",
         "_recv",
         "_send",
-        "_nudged",
+        "_slow",
         "alpn",
         "fd",
         "moved",
@@ -101,6 +105,7 @@ class PlainStream:
         self._recv = sock.recv
         self._send = sock.send
         self._burst = 0
+        self._slow = False
         self._closed = False
         self.moved = 0
         self.reading = False
@@ -109,22 +114,20 @@ class PlainStream:
 
     async def receive(self, *, wait: bool = False) -> bytes:
         """See Stream."""
-        self.moved += 1
-        if not wait:
+        if not wait and not self._slow:
             self._burst += 1
             if self._burst > BURST:
                 self._burst = 0
                 await checkpoint()
             try:
-                return self._recv(READ)
+                data = self._recv(READ)
             except BlockingIOError:
-                pass
+                self._slow = True
             except OSError as error:
                 raise StreamBroken(str(error)) from None
-        return await self._receive_later()
-
-    async def _receive_later(self) -> bytes:
-        self.moved -= 1
+            else:
+                self.moved += 1
+                return data
         self._burst = 0
         self.reading = True
         try:
@@ -135,14 +138,14 @@ class PlainStream:
                 except BlockingIOError:
                     continue
                 self.moved += 1
+                self._slow = len(data) < SHORT
                 return data
         except (OSError, ValueError, trio.ClosedResourceError) as error:
             if self._nudged:
-                self._nudged = False
                 raise Nudged from None
             raise StreamBroken(str(error)) from None
         finally:
-            self.reading = False
+            self.reading = self._nudged = False
 
     async def send(self, data: bytes) -> None:
         """See Stream."""
@@ -205,7 +208,7 @@ class PlainStream:
 class TlsStream:
     """TLS over a socket, after its handshake. `plain` is only used to look at and to close."""
 
-    __slots__ = ("_stream", "_nudged", "alpn", "fd", "moved", "reading", "socket", "writing")
+    __slots__ = ("_nudged", "_stream", "alpn", "fd", "moved", "reading", "socket", "writing")
 
     def __init__(self, stream: trio.SSLStream[trio.SocketStream]) -> None:
         self._stream = stream
@@ -224,11 +227,10 @@ class TlsStream:
             data = bytes(await self._stream.receive_some(READ))
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
             if self._nudged:
-                self._nudged = False
                 raise Nudged from None
             raise StreamBroken(str(error)) from None
         finally:
-            self.reading = False
+            self.reading = self._nudged = False
         self.moved += 1
         return data
 

@@ -42,6 +42,10 @@ class Sweeper:
         """No longer."""
         self._since.pop(watched, None)
 
+    def watched(self) -> list[Watched]:
+        """All that is watched now."""
+        return list(self._since)
+
     def __len__(self) -> int:
         return len(self._since)
 

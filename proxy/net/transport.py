@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from proxy.net.api import Call, Reply, UpstreamBroken
+from proxy.net.api import Call, Reply, UpstreamBroken, stopped
 from proxy.net.connection import Connection, NothingSent, PooledReply
 from proxy.net.origin import Origin, address_of
 from proxy.net.sock import StreamBroken, TlsStream, start_tls, take_over
@@ -41,6 +41,7 @@ class Transport:
         self._sweeper = Sweeper()
         self._nursery: trio.Nursery | None = None
         self._httpx: HttpxLane | None = None
+        self._stopped = False
 
     @property
     def open_calls(self) -> int:
@@ -72,8 +73,24 @@ class Transport:
             with trio.CancelScope(shield=True, deadline=trio.current_time() + 1):
                 await self._httpx.aclose()
 
+    def stop(self) -> None:
+        """Breaks off all calls, and refuses further ones, as UpstreamBroken of the kind `stopped`:
+        whoever waits for one has time for its last words.
+        """
+        self._stopped = True
+        self._drop_idle(everything=True)
+        for connection in self._sweeper.watched():
+            if isinstance(connection, Connection):
+                connection.stopped = True
+                connection.stream.abort()
+        if self._httpx is not None:
+            self._httpx.stop()
+
     async def send(self, call: Call) -> Reply:
         """See `api.Transport`."""
+        if self._stopped:
+            await trio.lowlevel.checkpoint()
+            raise stopped()
         if call.proxy or call.http2:
             return await self._by_httpx(call)
         address = address_of(call.url)
@@ -91,6 +108,9 @@ class Transport:
     async def _exchange(self, connection: Connection, call: Call) -> Reply:
         if not connection.used:
             self._sweeper.add(connection)
+        if self._stopped:  # while it was connecting
+            self._give_back(connection, reusable=False)
+            raise stopped()
         try:
             await connection.exchange(call, address_of(call.url))
         except BaseException:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from proxy.config.diagnose import quoted
 from proxy.config.model import Candidate, ListedModel, Plan, Target
 from proxy.convo.model import Reasoning
 from proxy.routing.builtin import UNKNOWN, capability_of, codex_effort, models_of
@@ -20,8 +22,14 @@ if TYPE_CHECKING:
     from proxy.convo.model import Capability, Effort
 
 
+NOWHERE: Final = "leads-nowhere"
+_MOST_FINDINGS: Final = 100
+_MOST_HINTS: Final = 20
+"""Findings, and those with a hint, per load: a name is compared with hundreds for one."""
+
+
 def build(declared: Declared) -> tuple[Table, tuple[Warning_, ...]]:
-    """The table, and what is odd about it (aliases that lead nowhere)."""
+    """The table, and what is odd about it: names that lead nowhere, or are hidden."""
     builder = _Builder(declared)
     table = builder.table()
     return table, builder.warnings(table)
@@ -77,6 +85,8 @@ class _Builder:
             prefixes=declared.prefixes,
             listed=tuple(models[id] for id in sorted(models)),
             ask=self.ask,
+            rules=declared.rules,
+            places={route.id: route.place for route in declared.routes},
         )
 
     def ask(self, upstream: str, model: str, any_model: bool) -> Plan | None:
@@ -89,13 +99,32 @@ class _Builder:
         return self._plan(model, ((upstream, model),), "failover", self._declared.strategy, model)
 
     def warnings(self, table: Table) -> tuple[Warning_, ...]:
-        """Exact aliases whose name leads to no model."""
-        found: list[Warning_] = []
+        """Rules and aliases whose name leads to no model; prefixes that hide models of accounts."""
+        return tuple(islice(self._findings(table), _MOST_FINDINGS))
+
+    def _findings(self, table: Table) -> Iterator[Warning_]:
+        hints = iter(range(_MOST_HINTS))
+
+        def hint(name: str, but: str) -> str:
+            return table.near(name, but) if next(hints, None) is not None else ""
+
+        for number, rule in enumerate(self._declared.rules, 1):
+            if not table.knows(rule.use):
+                message = f"rule {number} uses {quoted(rule.use)}, which no upstream has"
+                yield rule.place.warning(NOWHERE, message, hint=hint(rule.use, ""))
         for alias in self._declared.aliases:
-            if "*" not in alias.name and not table.knows(alias.name):
-                message = f"alias '{alias.name}' leads to '{alias.to}', which no upstream has"
-                found.append(alias.place.warning(message))
-        return tuple(found)
+            if "{" not in alias.to and not table.knows(alias.to):
+                to = quoted(alias.to)
+                message = f"alias {quoted(alias.name)} leads to {to}, which no upstream has"
+                yield alias.place.warning(NOWHERE, message, hint=hint(alias.to, alias.name))
+        for prefix in self._declared.prefixes:
+            if prefix.builtin:
+                continue  # it hides the account's own second names, which mean the same
+            hidden = sorted(id for id in self._offers if id.startswith(prefix.text))
+            if prefix.any_model and hidden:
+                message = f"prefix {quoted(prefix.text)} hides the model {quoted(hidden[0])}"
+                more = f" and {len(hidden) - 1} more" if len(hidden) > 1 else ""
+                yield prefix.place.warning("shadowed", message + more)
 
     def _serves(self, upstream: str, model: str) -> bool:
         offer = self._offers.get(model)
@@ -188,7 +217,12 @@ class _Builder:
 
     def _route(self, route: Route) -> Plan:
         to = tuple((upstream, model or route.id) for upstream, model in route.to)
-        plan = self._plan(route.id, to, route.policy, route.strategy, route.id)
+        plan = replace(
+            self._plan(route.id, to, route.policy, route.strategy, route.id),
+            hedge=route.hedge,
+            on_break=route.on_break,
+            sticky=route.sticky,
+        )
         if not (route.context or route.output):
             return plan
         limits = {"context": route.context, "output": route.output}

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
-    """A configuration that can be served. `config`: its file, empty = none; `routes`: route files."""
+    """A configuration that can be served. `config`: its file, empty = none; `routes`: route files.
+
+    `texts`: the bytes of these files by path, without what the package brings; `folders`: where route
+    files were looked for; `environ`: the environment with `.env` as it was read.
+    """
 
     settings: Settings
     table: Table
@@ -29,12 +33,24 @@ class Loaded(Struct, frozen=True, kw_only=True):
     warnings: tuple[Warning_, ...] = ()
     config: str = ""
     routes: tuple[str, ...] = ()
+    texts: dict[str, bytes] = {}
+    folders: tuple[str, ...] = ()
+    environ: Mapping[str, str] = {}
 
 
-def load(config: str | None, routes: Sequence[str], environ: Mapping[str, str], cwd: str) -> Loaded:
+def load(
+    config: str | None,
+    routes: Sequence[str],
+    environ: Mapping[str, str],
+    cwd: str,
+    *,
+    dotenv: bool = True,
+) -> Loaded:
     """See `proxy.config.load.read` for the arguments. Raises ConfigError with all problems found."""
-    found = files.read(config, routes, environ, cwd)
+    found = files.read(config, routes, environ, cwd, dotenv=dotenv)
     table, warnings = build(found.declared)
+    for document in found.documents:
+        document.release()
     return Loaded(
         settings=found.settings,
         table=table,
@@ -42,6 +58,9 @@ def load(config: str | None, routes: Sequence[str], environ: Mapping[str, str], 
         warnings=(*found.warnings, *warnings),
         config=found.config,
         routes=found.routes,
+        texts={path: data for path, data in found.texts.items() if path != str(files.DEMO)},
+        folders=found.folders,
+        environ=found.environ,
     )
 
 
@@ -52,3 +71,12 @@ def with_accounts(loaded: Loaded, accounts: tuple[Account, ...]) -> Loaded:
     table, warnings = build(declared)
     kept = [warning for warning in loaded.warnings if warning not in before]
     return replace(loaded, table=table, warnings=(*kept, *warnings))
+
+
+def again(before: Loaded, named: Sequence[str], cwd: str) -> Loaded:
+    """The same places read anew. What was there at the start has to be there still: a file that is
+    gone for a moment must not turn a configured server into an empty one. `named`: the folders of
+    the command line. Raises ConfigError.
+    """
+    folders = named or before.folders
+    return load(before.config or None, folders, before.environ, cwd, dotenv=False)

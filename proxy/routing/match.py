@@ -7,6 +7,7 @@ dynamic one, a word is an effort. Source: routing sheet, section 9; the sign is 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, get_args
 
 from proxy.convo.model import Effort, Reasoning
@@ -74,6 +75,18 @@ class Pattern:
             return None
         found.append(name[at:end])
         return tuple(found)
+
+
+@lru_cache(maxsize=1024)
+def _folded(glob: str) -> Pattern:
+    return Pattern(glob, fold=True)
+
+
+def may_ask(globs: Sequence[str], model: str) -> bool:
+    """Whether a name is one of those that globs allow, its thinking suffix and case aside."""
+    base, value = cut_suffix(model)
+    name = base if value and reasoning_of(value) is not None else model
+    return any(_folded(glob).captures(name) is not None for glob in globs)
 
 
 def fill(to: str, captures: Sequence[str]) -> str:

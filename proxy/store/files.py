@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -30,6 +31,22 @@ def write(path: Path, data: bytes, mode: int = PRIVATE) -> None:
         draft.unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Replaces a file of the user's, who may have reasons for its mode. A file that is mounted by
+    itself cannot be replaced in one step and is written in place. Blocking; raises OSError.
+    """
+    try:
+        mode = path.stat().st_mode & 0o777
+    except OSError:
+        mode = PRIVATE
+    try:
+        write(path, data, mode)
+    except OSError as error:
+        if error.errno not in (errno.EBUSY, errno.EXDEV):
+            raise
+        path.write_bytes(data)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -139,15 +139,18 @@ class OtherLane:
         self, scope: HTTPScope, path: bytes, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
         """A model request: the fast lane's handler behind ASGI's names."""
-        responder = AsgiResponder(send, bodiless=scope["method"] == "HEAD")
+        bodiless = scope["method"] == "HEAD"
         try:
             request = await self._request(scope, path, receive)
         except BadRequest as bad:
-            await responder.whole(bad.status, _JSON, error_body(bad.status, bad.message))
+            async with trio.open_nursery() as nursery:
+                responder = AsgiResponder(send, nursery, bodiless=bodiless)
+                await responder.whole(bad.status, _JSON, error_body(bad.status, bad.message))
             return
         if request is None:
             return
         async with trio.open_nursery() as nursery:
+            responder = AsgiResponder(send, nursery, bodiless=bodiless)
             nursery.start_soon(_cancel_when_gone, receive, responder, nursery.cancel_scope)
             await self._app.handle(request, responder)
             nursery.cancel_scope.cancel()
@@ -207,10 +210,13 @@ async def _cancel_when_gone(
 
 
 class AsgiResponder:
-    """`http.Responder` over ASGI."""
+    """`http.Responder` over ASGI. Keep-alives before the answer are a task in the request's nursery."""
 
-    def __init__(self, send: ASGISendCallable, *, bodiless: bool) -> None:
+    def __init__(self, send: ASGISendCallable, nursery: trio.Nursery, *, bodiless: bool) -> None:
         self._send = send
+        self._nursery = nursery
+        self._turn = trio.Lock()
+        self._answering = False
         self._bodiless = bodiless
         self._head: tuple[int, Headers] | None = None
         self.started = False
@@ -219,29 +225,50 @@ class AsgiResponder:
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """See `http.Responder`."""
+        self._answering = True
         if status not in {204, 304}:
             headers = [*headers, (b"content-length", b"%d" % len(body))]
         await self._begin(status, headers)
         await self._piece(b"" if self._bodiless else body, more=False)
 
+    def wait_for(self, headers: Headers, keepalive: bytes, seconds: float) -> None:
+        """See `http.Responder`."""
+        self._answering = False
+        self._nursery.start_soon(self._calm, headers, keepalive, seconds)
+
+    async def _calm(self, headers: Headers, keepalive: bytes, seconds: float) -> None:
+        while True:
+            await trio.sleep(seconds)
+            async with self._turn:
+                if self._answering:
+                    return
+                if not self.started:
+                    await self._begin(200, headers)
+                if not self._bodiless:
+                    await self._piece(keepalive, more=True)
+
     def start(self, status: int, headers: Headers) -> None:
         """See `http.Responder`."""
-        self._head = (status, headers)
+        self._answering = True
+        if not self.started:
+            self._head = (status, headers)
 
     async def send(self, data: bytes) -> None:
         """See `http.Responder`."""
         if not data:
             return
-        if self._head is not None:
-            await self._begin(*self._head)
-        if not self._bodiless:
-            await self._piece(data, more=True)
+        async with self._turn:
+            if self._head is not None:
+                await self._begin(*self._head)
+            if not self._bodiless:
+                await self._piece(data, more=True)
 
     async def end(self) -> None:
         """See `http.Responder`."""
-        if self._head is not None:
-            await self._begin(*self._head)
-        await self._piece(b"", more=False)
+        async with self._turn:
+            if self._head is not None:
+                await self._begin(*self._head)
+            await self._piece(b"", more=False)
 
     async def _begin(self, status: int, headers: Headers) -> None:
         self._head = None

@@ -12,6 +12,7 @@ from proxy.errors import Fault, ProxyError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from proxy.config.model import ClientKey
     from proxy.secret import Secret
     from proxy.surface.http import HttpRequest
 
@@ -22,25 +23,32 @@ class Gate:
     """Checks a request's key against the configured ones; open when none are configured.
 
     Keys are compared by a digest under a key of this process, so that the time of a look-up says
-    nothing about any of them.
+    nothing about any of them. `keys` have no name; `named` are the client keys of routes.d.
     """
 
-    def __init__(self, keys: Iterable[Secret]) -> None:
+    def __init__(self, keys: Iterable[Secret], named: Iterable[ClientKey] = ()) -> None:
         self._salt = os.urandom(16)
-        self._known = frozenset(self._digest(key.reveal().encode()) for key in keys if key)
+        self._known: dict[bytes, ClientKey | None] = {
+            self._digest(key.reveal().encode()): None for key in keys if key
+        }
+        for key in named:
+            self._known[self._digest(key.key.reveal().encode())] = key
 
     def _digest(self, key: bytes) -> bytes:
         return blake2b(key, digest_size=16, key=self._salt).digest()
 
-    def check(self, request: HttpRequest) -> None:
-        """Raises ProxyError (401) unless one of the presented keys is known."""
+    def check(self, request: HttpRequest) -> ClientKey | None:
+        """The client key that asks; None for one without a name. Raises ProxyError (401) unless one of
+        the presented keys is known.
+        """
         if not self._known:
-            return
+            return None
         presented = False
         for key in _presented(request):
             presented = True
-            if self._digest(key) in self._known:
-                return
+            digest = self._digest(key)
+            if digest in self._known:
+                return self._known[digest]
         raise ProxyError(
             "Invalid API key" if presented else "Missing API key",
             fault=Fault.CLIENT,

@@ -37,6 +37,8 @@ _STATUS: Final[dict[int, bytes]] = {
     s.value: b"HTTP/1.1 %d %b\r\n" % (s.value, s.phrase.encode()) for s in HTTPStatus
 }
 _KINDS: Final = {408: "timeout_error", 503: "overloaded_error", 500: "server_error"}
+_SENT: Final = b"sent"
+"""In place of a head that a keep-alive is taking along."""
 IDLE, HEAD, BODY, BUSY, OTHER = range(5)
 _BY_PIECE: Final = frozenset({BODY, BUSY})
 _PATIENCE: Final = (IDLE_SECONDS, HEAD_SECONDS, BODY_SECONDS, 0.0, 0.0)
@@ -72,9 +74,11 @@ class FastResponder:
 
     __slots__ = (
         "_bodiless",
+        "_calming",
         "_chunked",
         "_connection",
         "_head",
+        "_waits",
         "client_gone",
         "extra_headers",
         "keep_alive",
@@ -87,6 +91,8 @@ class FastResponder:
         self._bodiless = head.method == b"HEAD"
         self._chunked = head.minor == 1
         self._head = b""
+        self._waits: tuple[Headers, bytes, float] | None = None
+        self._calming: trio.Event | None = None
         self.keep_alive = keep_alive
         self.started = False
         self.whole_sent = False
@@ -95,6 +101,7 @@ class FastResponder:
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """See `http.Responder`."""
+        self._waits = None
         head = _status_line(status) + _lines(headers, self.extra_headers) + self._ending()
         if status not in {204, 304}:
             head += b"content-length: %d\r\n" % len(body)
@@ -104,13 +111,45 @@ class FastResponder:
         await self._write(head + b"\r\n" if self._bodiless else b"%b\r\n%b" % (head, body))
         self.whole_sent = True
 
+    def wait_for(self, headers: Headers, keepalive: bytes, seconds: float) -> None:
+        """See `http.Responder`. Costs nothing until the sweeper finds the connection quiet."""
+        self._waits = (headers, keepalive, seconds)
+
+    def is_impatient(self, seconds: float) -> bool:
+        """Whether a client that heard nothing for so long is to be calmed."""
+        return self._waits is not None and self._calming is None and seconds >= self._waits[2]
+
+    async def calm(self) -> None:
+        """Sends what `wait_for` said, in a task beside the handler's; `send` waits for it."""
+        if self._waits is None:
+            return
+        headers, data, _ = self._waits
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if not self.started:
+            data = self._head_of(200, headers) + data
+            self.started = True
+        self._calming = done = trio.Event()
+        try:
+            await self._write(data)
+        finally:
+            self._calming = None
+            done.set()
+
     def start(self, status: int, headers: Headers) -> None:
         """See `http.Responder`."""
+        self._waits = None
+        if self.started:
+            self._head = _SENT if self._calming is not None else b""
+        else:
+            self._head = self._head_of(status, headers)
+
+    def _head_of(self, status: int, headers: Headers) -> bytes:
         framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
         if not self._chunked:
             self.keep_alive = False
         lines = _lines(headers, self.extra_headers)
-        self._head = b"%b%b%b%b\r\n" % (_status_line(status), lines, self._ending(), framing)
+        return b"%b%b%b%b\r\n" % (_status_line(status), lines, self._ending(), framing)
 
     async def send(self, data: bytes) -> None:
         """See `http.Responder`."""
@@ -121,8 +160,7 @@ class FastResponder:
         elif self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if self._head:
-            data = self._head + data
-            self._head = b""
+            data = await self._take_head() + data
             self.started = True
         # Not through _write: this is the path of every streamed event.
         try:
@@ -133,12 +171,20 @@ class FastResponder:
     async def end(self) -> None:
         """See `http.Responder`."""
         last = b"0\r\n\r\n" if self._chunked and not self._bodiless else b""
-        data = self._head + last
-        self._head = b""
+        data = await self._take_head() + last
         self.started = True
         if data:
             await self._write(data)
         self.whole_sent = True
+
+    async def _take_head(self) -> bytes:
+        """What is to be sent of the head; a keep-alive that is on its way goes first."""
+        head, self._head = self._head, b""
+        if head is not _SENT:
+            return head
+        if self._calming is not None:
+            await self._calming.wait()
+        return b""
 
     def _ending(self) -> bytes:
         if not self.keep_alive:
@@ -176,6 +222,7 @@ class FastConnection:
         "_parser",
         "_serial",
         "closing",
+        "impatient",
         "peer",
         "phase",
         "responder",
@@ -202,6 +249,8 @@ class FastConnection:
         self.peer = peer
         self.phase = HEAD
         self.closing = False
+        self.impatient = False
+        """The client waits for an answer that is not there yet, and is to be calmed."""
         self.scope = trio.CancelScope()
         self.responder: FastResponder | None = None
 
@@ -220,6 +269,14 @@ class FastConnection:
             patience = WRITE_SECONDS
         if 0 < patience <= seconds:
             self._expire()
+        elif self.responder is not None and self.responder.is_impatient(seconds):
+            self.impatient = True
+
+    async def calm(self) -> None:
+        """Lets an impatient client know that its answer is on the way."""
+        self.impatient = False
+        if self.responder is not None:
+            await self.responder.calm()
 
     def _expire(self) -> None:
         if self.phase == IDLE:
@@ -240,10 +297,12 @@ class FastConnection:
         self.stream.abort()
         self.scope.cancel()
 
-    def drain(self) -> None:
-        """The server stops: this request is the last, and an idle connection ends."""
+    def drain(self, *, patient: bool) -> None:
+        """The server stops: this request is the last, and an idle connection ends (`patient`: unless
+        one more comes).
+        """
         self.closing = True
-        if self.phase == IDLE:
+        if self.phase == IDLE and not patient:
             self.stream.abort()
 
     async def run(self) -> None:

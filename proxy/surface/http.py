@@ -49,6 +49,14 @@ class Responder(Protocol):
         """Head and body in one write. Content-Length is added."""
         ...
 
+    def wait_for(self, headers: Headers, keepalive: bytes, seconds: float) -> None:
+        """A stream is coming, maybe not soon: a client that heard nothing for so many seconds gets a
+        head of status 200 and then `keepalive`, again and again, until `start` or `whole`.
+
+        Once that began, `started` is set: the head of `start` is left out, `whole` is no longer allowed.
+        """
+        ...
+
     def start(self, status: int, headers: Headers) -> None:
         """Sets the head of a stream; it leaves with the first `send`, or with `end`."""
         ...

@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 from urllib.parse import unquote
 
+import trio
+from msgspec.structs import replace
+
 from proxy import exchange
+from proxy.accounts.client_keys import KeyUsage
 from proxy.errors import Fault, ProxyError
-from proxy.exchange import JSON, Live
+from proxy.exchange import Live
 from proxy.jsonio import encode
+from proxy.routing.match import may_ask
 from proxy.surface import models
 from proxy.surface.auth import Gate
 from proxy.upstream.prepare import Ask
+from proxy.wire.refusals import JSON
 
 if TYPE_CHECKING:
+    from proxy.config.model import ClientKey, ListedModel
     from proxy.net.api import Headers
     from proxy.surface.http import HttpRequest, Responder
 
@@ -32,6 +39,7 @@ _POSTS: Final[dict[bytes, tuple[str, bool]]] = {
 _GEMINI: Final = b"/v1beta/models/"
 _CODE_ASSIST: Final = b"/v1internal:"
 _MODELS: Final = b"/v1/models"
+_EXPLAIN: Final = b"x-pointsman-explain"
 _EVENTS: Final = b"/api/event_logging/batch"
 _FAST: Final = (b"/v1/", b"/v1beta/", b"/v1internal:", b"/api/event_logging/")
 # Gemini's methods: whether it counts, whether it streams.
@@ -45,11 +53,18 @@ Reply: TypeAlias = tuple[int, "Headers", bytes]
 
 
 class App:
-    """What the server calls: one instance per configuration generation."""
+    """What the server calls. `renew` makes a new generation of the configuration serve; requests
+    under way keep theirs. `usage`: what client keys have used, over all generations.
+    """
 
     def __init__(self, live: Live) -> None:
+        self.usage = KeyUsage()
+        self.renew(live)
+
+    def renew(self, live: Live) -> None:
+        """From now on requests are served with this."""
         self.live = live
-        self._gate = Gate(live.settings.api_keys)
+        self._gate = Gate(live.settings.api_keys, live.settings.keys)
 
     def is_ready(self) -> bool:
         """Whether requests can be served: there is a model, and account files were looked at."""
@@ -69,33 +84,63 @@ class App:
             return
         wire = _wire_of(request.path)
         try:
-            if request.path != _EVENTS:
-                self._gate.check(request)
+            key = self._gate.check(request) if request.path != _EVENTS else None
             if request.method == b"POST":
                 ask = _ask(request)
                 if ask is not None:
-                    await exchange.run(ask, out, self.live)
+                    if _EXPLAIN in request.table:
+                        out.extra_headers = [*out.extra_headers, self._explained(ask, key)]
+                    await self._answer(ask, key, out)
                     return
-            status, headers, body = self._other(request)
+            status, headers, body = self._other(request, key)
             await out.whole(status, headers, body)
         except ProxyError as error:
             if out.started:
                 raise
             await exchange.refuse(wire, error, out)
 
-    def _other(self, request: HttpRequest) -> Reply:
+    async def _answer(self, ask: Ask, key: ClientKey | None, out: Responder) -> None:
+        """One model request, within the limits of the client key that asks it."""
+        if key is None:
+            await exchange.run(ask, out, self.live)
+            return
+        ask.key, ask.models = key.name, key.models
+        self.usage.enter(key, trio.current_time())
+        try:
+            await exchange.run(ask, out, self.live)
+        finally:
+            self.usage.leave(key)
+
+    def _explained(self, ask: Ask, key: ClientKey | None) -> tuple[bytes, bytes]:
+        """The digest of what `routes explain` would say of this request now."""
+        from proxy.explain import explain  # few ask for it
+
+        if key is not None:
+            ask = replace(ask, key=key.name, models=key.models)
+        live = self.live
+        found = explain(ask, live.table, live.settings, live.pool, trio.current_time())
+        return _EXPLAIN, found.digest.encode()
+
+    def _listed(self, key: ClientKey | None) -> tuple[ListedModel, ...]:
+        """The models that a client key may ask for."""
+        listed = self.live.table.listed()
+        if key is None or not key.models:
+            return listed
+        return tuple(model for model in listed if may_ask(key.models, model.id))
+
+    def _other(self, request: HttpRequest, key: ClientKey | None) -> Reply:
         path = request.path
         read = request.method in (b"GET", b"HEAD")
         if path == _EVENTS and request.method == b"POST":
             return 200, JSON, b'{"status":"ok"}'
         if read and path == _MODELS:
-            return 200, JSON, self._list(request)
+            return 200, JSON, _list(request, self._listed(key))
         if read and path.startswith(_MODELS + b"/"):
-            return self._one(path[len(_MODELS) + 1 :], openai=True)
+            return _one(path[len(_MODELS) + 1 :], self._listed(key), openai=True)
         if read and path == _GEMINI[:-1]:
-            return 200, JSON, models.gemini(self.live.table.listed())
+            return 200, JSON, models.gemini(self._listed(key))
         if read and path.startswith(_GEMINI):
-            return self._one(path[len(_GEMINI) :], openai=False)
+            return _one(path[len(_GEMINI) :], self._listed(key), openai=False)
         allowed = _allowed(path)
         if allowed:
             raise ProxyError(
@@ -106,23 +151,24 @@ class App:
             )
         return 404, [(b"content-type", b"text/plain")], b"404 page not found"
 
-    def _list(self, request: HttpRequest) -> bytes:
-        listed = self.live.table.listed()
-        if (request.header(b"user-agent") or b"").startswith(b"claude-cli"):
-            return models.claude_cli(listed)
-        if request.header(b"anthropic-version"):
-            return models.anthropic(listed)
-        return models.openai(listed)
 
-    def _one(self, raw: bytes, *, openai: bool) -> Reply:
-        name = unquote(raw.decode("latin-1"))
-        for model in self.live.table.listed():
-            if name in (model.id, model.name):
-                entry = models.openai_entry(model) if openai else models.gemini_entry(model)
-                return 200, JSON, encode(entry)
-        raise ProxyError(
-            f"model {name} not found", fault=Fault.CLIENT, status=404, kind="model_not_found"
-        )
+def _list(request: HttpRequest, listed: tuple[ListedModel, ...]) -> bytes:
+    if (request.header(b"user-agent") or b"").startswith(b"claude-cli"):
+        return models.claude_cli(listed)
+    if request.header(b"anthropic-version"):
+        return models.anthropic(listed)
+    return models.openai(listed)
+
+
+def _one(raw: bytes, listed: tuple[ListedModel, ...], *, openai: bool) -> Reply:
+    name = unquote(raw.decode("latin-1"))
+    for model in listed:
+        if name in (model.id, model.name):
+            entry = models.openai_entry(model) if openai else models.gemini_entry(model)
+            return 200, JSON, encode(entry)
+    raise ProxyError(
+        f"model {name} not found", fault=Fault.CLIENT, status=404, kind="model_not_found"
+    )
 
 
 def _wire_of(path: bytes) -> str:
@@ -145,7 +191,13 @@ def _ask(request: HttpRequest) -> Ask | None:
     path = request.path
     post = _POSTS.get(path)
     if post is not None:
-        return Ask(wire=post[0], body=request.body, headers=request.headers, count=post[1])
+        return Ask(
+            wire=post[0],
+            body=request.body,
+            headers=request.headers,
+            count=post[1],
+            surface=post[0],
+        )
     for start in (_GEMINI, _MODELS + b"/"):
         # Newer google-genai releases call v1 where older ones call v1beta.
         if path.startswith(start):
@@ -195,6 +247,7 @@ def _method(request: HttpRequest, wire: str, model: str, method: str) -> Ask:
         model=model,
         stream=stream,
         framing=framing,
+        surface="gemini",
     )
 
 

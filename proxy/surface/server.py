@@ -33,22 +33,51 @@ _GONE: Final[int] = getattr(select, "POLLRDHUP", 0)
 _log = logging.getLogger("pointsman.server")
 
 
+class Stop:
+    """When to end. `event` is set at once; what is under way has until the grace is over.
+
+    `patient`: a successor serves the port, so idle connections may send one more request before they
+    end: none is lost between a client that sends and a server that closes.
+    """
+
+    def __init__(self) -> None:
+        self.event = trio.Event()
+        self.patient = False
+        self.signals = 0
+        self._grace = trio.CancelScope()
+
+    def set(self, grace: float, *, patient: bool = False) -> None:
+        """Ends; a shorter grace replaces a longer one."""
+        self.patient = patient
+        self.event.set()
+        self._grace.deadline = min(self._grace.deadline, trio.current_time() + grace)
+
+    async def grace(self) -> None:
+        """Returns when the grace is over."""
+        await self.event.wait()
+        with self._grace:
+            await trio.sleep_forever()
+
+
 async def serve(
     settings: Settings,
     app: App,
-    stop: trio.Event | None = None,
+    stop: Stop | None = None,
+    sockets: list[socket.socket] | None = None,
     *,
-    task_status: trio.TaskStatus[int] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[list[socket.socket]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serves until `stop` is set and the requests in flight ended or `shutdown_grace` passed.
+    """Serves until `stop` is set and the requests in flight ended.
 
-    Reports the port by `task_status` once it is open. Cancelling it ends everything at once.
+    Reports its listening sockets by `task_status`: `sockets`, or newly opened ones. Cancelling it
+    ends everything at once.
 
+    Resource handling: the sockets are closed here, as soon as `stop` is set.
     Error handling: OSError if the port cannot be opened, ssl.SSLError or OSError for a bad
     certificate; nothing that a client does leaves here.
     """
     server = Server(settings, app)
-    sockets = await _listeners(settings.host, settings.port)
+    sockets = sockets or await _listeners(settings.host, settings.port)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(server.sweep)
@@ -56,13 +85,13 @@ async def serve(
                 async with trio.open_nursery() as accepting:
                     for sock in sockets:
                         accepting.start_soon(server.accept, sock, connections)
-                    task_status.started(sockets[0].getsockname()[1])
-                    await (trio.Event() if stop is None else stop).wait()
+                    task_status.started(sockets)
+                    stop = stop or Stop()
+                    await stop.event.wait()
                     accepting.cancel_scope.cancel()
                 for sock in sockets:
                     sock.close()
-                server.drain()
-                connections.cancel_scope.deadline = trio.current_time() + settings.shutdown_grace
+                server.drain(patient=stop.patient)
             nursery.cancel_scope.cancel()
     finally:
         for sock in sockets:
@@ -102,19 +131,23 @@ class Server:
                 nursery.start_soon(self._serve, sock, str(address[0]) if address else "")
 
     async def sweep(self) -> None:
-        """Holds deadlines and finds clients that are gone."""
-        while True:
-            await self._sweeper.wait_for_work()
-            self._sweeper.sweep()
-            busy = {c.stream.fd: c for c in self._connections if c.phase == BUSY}
-            for fd in _gone(busy):
-                busy[fd].lose()
+        """Holds deadlines, finds clients that are gone, calms those that wait."""
+        async with trio.open_nursery() as nursery:
+            while True:
+                await self._sweeper.wait_for_work()
+                self._sweeper.sweep()
+                busy = {c.stream.fd: c for c in self._connections if c.phase == BUSY}
+                for fd in _gone(busy):
+                    busy[fd].lose()
+                for connection in busy.values():
+                    if connection.impatient:
+                        nursery.start_soon(connection.calm)
 
-    def drain(self) -> None:
-        """Idle connections end now, busy ones after their answer."""
+    def drain(self, *, patient: bool) -> None:
+        """Busy connections end after their answer; idle ones now, or (`patient`) after one more."""
         self._draining.set()
         for connection in self._connections:
-            connection.drain()
+            connection.drain(patient=patient)
 
     async def _serve(self, sock: socket.socket, peer: str) -> None:
         stream: Stream | None = None

@@ -1,21 +1,24 @@
 """One line per event on standard error: time, level, event, key=value. Never a secret, never a body.
 
 Lines are gathered and written together, at the latest half a second later, so that logging costs a
-request no system call. The buffer is bounded; what does not fit is counted and said.
+request no system call. The buffer is bounded; what does not fit is counted and said. A model request
+leaves one `attempt` line per upstream call and one `served` or `refused` line, joined by `id`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from time import strftime
+from time import strftime, time
 from typing import TYPE_CHECKING, Final
 
+from proxy.telemetry.label import plain
+
 if TYPE_CHECKING:
-    from proxy.config.model import Candidate
     from proxy.convo.model import ErrorInfo, Usage
     from proxy.errors import ProxyError
-    from proxy.upstream.prepare import Ask, Work
+    from proxy.telemetry.label import Label
+    from proxy.upstream.prepare import Ask
 
 _MOST_LINES: Final = 2000
 
@@ -26,16 +29,32 @@ class Log:
     def __init__(self, *, debug: bool = False, descriptor: int = 2) -> None:
         self._lines: list[str] = []
         self._lost = 0
-        self._debug = debug
+        self.debug = debug
         self._descriptor = descriptor
+        self._second = 0
+        self._time = ""
 
     def line(self, level: str, event: str, **fields: object) -> None:
         """Adds one line; control characters in values are escaped."""
+        text = "".join(f" {name}={plain(value)}" for name, value in fields.items() if value != "")
+        self._add(f"{level} {event}{text}")
+
+    def _add(self, text: str) -> None:
         if len(self._lines) >= _MOST_LINES:
             self._lost += 1
             return
-        text = "".join(f" {name}={_clean(value)}" for name, value in fields.items() if value != "")
-        self._lines.append(f"{strftime('%H:%M:%S')} {level} {event}{text}\n")
+        second = int(time())
+        if second != self._second:
+            self._second, self._time = second, strftime("%H:%M:%S")
+        self._lines.append(f"{self._time} {text}\n")
+
+    def text(self, level: str, text: str) -> None:
+        """Adds one line of free text, such as a part of a report."""
+        if len(self._lines) >= _MOST_LINES:
+            self._lost += 1
+            return
+        shown = "".join(c if c.isprintable() else " " for c in text[:300])
+        self._lines.append(f"{strftime('%H:%M:%S')} {level}   {shown}\n")
 
     def flush(self) -> None:
         """Writes what was gathered."""
@@ -51,47 +70,48 @@ class Log:
             # A closed or full standard error must not stop the server.
             return
 
-    def served(
-        self, work: Work, candidate: Candidate, usage: Usage | None, failed: ErrorInfo | None
-    ) -> None:
-        """A request was answered (perhaps with an error after output began)."""
-        tokens = f"{usage.input or 0}+{usage.output or 0}" if usage is not None else ""
-        self.line(
-            "info" if failed is None else "warn",
-            "served",
-            client=work.ask.wire,
-            model=work.model,
-            upstream=candidate.credential.upstream,
-            tokens=tokens,
-            broken=failed.message if failed is not None else "",
+    def answered(self, ask: Ask, label: Label, attempt: int, seconds: float) -> None:
+        """An upstream call gave its first useful event after so long."""
+        self._add(
+            f"info attempt id={ask.id} n={attempt} {label.text} status=ok ms={int(seconds * 1000)}"
         )
 
-    def attempt(self, work: Work, candidate: Candidate, error: ProxyError) -> None:
-        """One credential failed."""
-        self.line(
-            "warn",
-            "attempt",
-            model=work.model,
-            upstream=candidate.credential.upstream,
-            credential=candidate.credential.id,
-            status=error.status,
-            error=error.message,
+    def failed(
+        self, ask: Ask, label: Label, attempt: int, error: ProxyError, seconds: float
+    ) -> None:
+        """An upstream call failed, before or after output began."""
+        self._add(
+            f"warn attempt id={ask.id} n={attempt} {label.text} status={error.status}"
+            f" reason={plain(error.kind)} error={plain(error.message)} ms={int(seconds * 1000)}"
+        )
+
+    def left(self, ask: Ask, label: Label, attempt: int, seconds: float) -> None:
+        """An upstream call was given up: another one was faster, or the client is gone."""
+        self._add(
+            f"info attempt id={ask.id} n={attempt} {label.text} status=left ms={int(seconds * 1000)}"
+        )
+
+    def served(
+        self, ask: Ask, label: Label, usage: Usage | None, broken: ErrorInfo | None, seconds: float
+    ) -> None:
+        """A request was answered (perhaps with an error after output began)."""
+        level = "info" if broken is None else "warn"
+        tokens = f" tokens={usage.input or 0}+{usage.output or 0}" if usage is not None else ""
+        reason = f" broken={plain(broken.message)}" if broken is not None else ""
+        self._add(
+            f"{level} served id={ask.id} client={ask.wire} {label.text}{tokens}{reason}"
+            f" ms={int(seconds * 1000)}"
         )
 
     def refused(self, ask: Ask, error: ProxyError) -> None:
         """The client got an error."""
-        self.line("warn", "refused", client=ask.wire, status=error.status, error=error.message)
+        self.line(
+            "warn", "refused", id=ask.id, client=ask.wire, status=error.status, error=error.message
+        )
 
     def crash(self, where: str, error: BaseException) -> None:
         """A fault of ours: type and place; the traceback only with `debug: true`."""
         self.line("error", "crash", where=where, error=f"{type(error).__name__}: {error}")
-        if self._debug:
+        if self.debug:
             self.flush()
             sys.excepthook(type(error), error, error.__traceback__)
-
-
-def _clean(value: object) -> str:
-    text = str(value)[:300]
-    if not text.isprintable() or " " in text or not text:
-        text = repr(text)
-    return text

@@ -6,7 +6,6 @@ A provider never translates and never selects. Everything here is pure; `exchang
 from __future__ import annotations
 
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
@@ -71,6 +70,28 @@ class Tapping(Protocol):
         ...
 
 
+class AccountBook(Protocol):
+    """Credentials whose token comes from a login and is renewed (`Credential.account`)."""
+
+    loaded: bool
+    """Whether the accounts were asked for their models, or the wait for that is over."""
+
+    async def ready(self, credential: Credential) -> Credential:
+        """The credential with a key, base URL and headers that are good now.
+
+        Raises ProxyError (401, 503) when there is none.
+        """
+        ...
+
+    async def renew(self, credential: Credential) -> bool:
+        """After a 401: whether there is a new token, so that the call is worth sending again."""
+        ...
+
+    def learn(self, candidate: Candidate, error: ProxyError) -> Candidate | None:
+        """After a 400: the same account on the wire that the model is served on, if the error says so."""
+        ...
+
+
 def finish_headers(headers: Headers, credential: Credential) -> Headers:
     """The credential's own headers last; they replace equal names."""
     if not credential.headers:
@@ -103,10 +124,20 @@ def refusal(
         status=status,
         kind=info.type or info.code or "upstream_error",
         retry=retry,
-        retry_after=retry_after(headers, now),
+        retry_after=_hint(status, headers, body, now),
         body=body,
         wire=wire if info.raw is not None else "",
     )
+
+
+def _hint(status: int, headers: Headers, body: bytes, now: float) -> float | None:
+    """When to come back: as the headers say, else the body of a refusal that has an end."""
+    seconds = retry_after(headers, now)
+    if seconds is None and status in (429, 503, 529) and body:
+        from proxy.upstream.hints import retry_in  # only failures pay for it
+
+        return retry_in(body, now)
+    return seconds
 
 
 def retry_after(headers: Headers, now: float) -> float | None:
@@ -117,6 +148,8 @@ def retry_after(headers: Headers, now: float) -> float | None:
             try:
                 seconds = float(text) / (1000.0 if name == b"retry-after-ms" else 1.0)
             except ValueError:
+                from email.utils import parsedate_to_datetime  # 2 ms of every start; dates are rare
+
                 try:
                     seconds = parsedate_to_datetime(text).timestamp() - now
                 except (ValueError, TypeError, OverflowError):

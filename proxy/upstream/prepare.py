@@ -3,25 +3,35 @@ translated otherwise. Pure; everything decoded once is kept for the next candida
 
 from __future__ import annotations
 
-from msgspec import DecodeError, Raw, Struct
+from typing import Final
+
+from msgspec import DecodeError, Raw, Struct, field, structs
 
 from proxy import wire as wires
+from proxy.clock import request_id
 from proxy.config.model import Candidate, Plan, Settings
 from proxy.convo.model import Lost, Request
-from proxy.errors import bad_request
-from proxy.jsonio import Body, decode, encode, raw_of, top_level
+from proxy.convo.signature import holds_sealed
+from proxy.errors import Fault, ProxyError, bad_request
+from proxy.jsonio import Body, decode, encode, raw_of, readable
 from proxy.net.api import Call, Headers
 from proxy.routing import payload
+from proxy.routing.facts import Facts
+from proxy.routing.match import may_ask
 from proxy.upstream import get as provider_of
 from proxy.upstream.base import Action, Client, Tapping
-from proxy.wire.base import Target, Wire
+from proxy.upstream.request_facts import facts_of
+from proxy.wire.base import AnswerContext, Target, Wire
+from proxy.wire.refusals import JSON
 
 
 class Ask(Struct):
     """One model request as a surface understood it.
 
     `model` and `stream` come from the URL where they stand there (Gemini); "" and None otherwise.
-    `framing`: how the client wants its stream (`sse`, `json`).
+    `framing`: how the client wants its stream (`sse`, `json`). `surface`: the protocol that it speaks, as
+    rules name it; `key`: the name of its client key, and `models` the globs of names that it may ask for.
+    `id`: by which a person finds the request in the log.
     """
 
     wire: str
@@ -31,6 +41,14 @@ class Ask(Struct):
     model: str = ""
     stream: bool | None = None
     framing: str = "sse"
+    surface: str = ""
+    key: str = ""
+    models: tuple[str, ...] = ()
+    id: str = field(default_factory=request_id)
+
+    def tag(self) -> tuple[bytes, bytes]:
+        """The header that tells the client this id."""
+        return b"x-request-id", self.id.encode()
 
 
 class Work:
@@ -40,18 +58,42 @@ class Work:
         self.ask = ask
         self.client = wires.get(ask.wire)
         try:
-            self.top = top_level(ask.body)
+            ask.body, self.top = readable(ask.body)
             ask.body.decode()
         except UnicodeDecodeError:
             raise bad_request("the body is not UTF-8") from None
-        except DecodeError as error:
+        except (DecodeError, RecursionError) as error:
             raise bad_request(f"the body is not a JSON object: {error}") from None
         if ask.wire == "chat" and "messages" not in self.top and "input" in self.top:
             # Some clients post Responses bodies to the chat endpoint; they are answered in kind.
             ask.wire, self.client = "responses", wires.get("responses")
         self.model = ask.model or self._text("model")
+        if ask.models and not may_ask(ask.models, self.model):
+            raise ProxyError(
+                f"client key '{ask.key}' may not ask for model {self.model[:200]}",
+                fault=Fault.CLIENT,
+                status=403,
+                kind="permission_error",
+            )
         self.stream = self.top.get("stream") == _TRUE if ask.stream is None else ask.stream
+        self.streams = self.stream and not ask.count
+        """Whether the client gets a stream."""
+        in_events = self.streams and ask.framing == "sse"
+        self.kind = SSE if in_events else JSON
+        """Head of its answer; labels add theirs."""
+        self.keepalive = self.client.keepalive if in_events else b"\n"
+        """What a client ignores inside its stream; between elements of a JSON array, white space."""
         self.lost: list[Lost] = []
+        self.begun = 0.0
+        """When it came (monotonic)."""
+        self.attempts = 0
+        """Upstream calls so far."""
+        self.session = ""
+        """Name of the conversation, for affinity."""
+        self.broken: list[str] = []
+        """Credentials whose answer broke after output began."""
+        self.continued: Request | None = None
+        """What asks an upstream to go on with an answer that broke, instead of the client's request."""
         self._request: Request | None = None
         self._seen = Client(ask.wire, ask.headers, top=self.top)
 
@@ -66,13 +108,19 @@ class Work:
     def request(self) -> Request:
         """The decoded conversation."""
         if self._request is None:
-            self._request = self.client.decode_request(self.ask.body, self.model, self.stream)
+            self._request = self.client.decode_request(
+                self.ask.body, self.model, self.stream, self.top
+            )
         return self._request
 
     @property
     def decoded(self) -> Request | None:
         """The conversation if some translation decoded it."""
         return self._request
+
+    def facts(self) -> Facts:
+        """What rules may ask of this request."""
+        return facts_of(self)
 
     def same_wire(self, candidate: Candidate) -> bool:
         """Whether the body can go through without being decoded."""
@@ -83,6 +131,17 @@ class Work:
         if self.ask.count:
             return "count"
         return "stream" if self.stream else "generate"
+
+    def context(self, request: Request | None, model: str, now: int, unique: str) -> AnswerContext:
+        """What encoders of the answer may need."""
+        return AnswerContext(
+            request=request,
+            model=model,
+            stream=self.stream,
+            now=now,
+            id=unique,
+            framing=self.ask.framing,
+        )
 
     def call(self, candidate: Candidate, plan: Plan, settings: Settings) -> Call:
         """The request as it goes to this candidate. Raises ProxyError for what it cannot say."""
@@ -121,18 +180,20 @@ class Work:
         target = Target(
             model=candidate.model, capability=candidate.capability, provider=credential.provider
         )
-        if self.same_wire(candidate):
+        if self.continued is None and self.same_wire(candidate) and not holds_sealed(self.ask.body):
             body = dict(self.top)
             if not self.ask.model:
                 body["model"] = Raw(encode(candidate.model))
             if plan.reasoning is not None:
                 upstream.patch_reasoning(body, plan.reasoning, target)
             return body
-        request = self.request
+        request = self.continued or self.request
         if plan.reasoning is not None:
-            request.reasoning = plan.reasoning
+            # Racing calls share the request, so it is not changed in place.
+            request = structs.replace(request, reasoning=plan.reasoning)
         self.lost.clear()
         return upstream.encode_request(request, target, self.lost)
 
 
 _TRUE = Raw(b"true")
+SSE: Final[Headers] = [(b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache")]

@@ -72,8 +72,12 @@ class Wire(Protocol):
     content_type: str
     """Media type of a stream."""
 
-    def decode_request(self, body: bytes, model: str = "", stream: bool | None = None) -> Request:
+    def decode_request(
+        self, body: bytes, model: str = "", stream: bool | None = None, top: Body | None = None
+    ) -> Request:
         """A client's request. `model`/`stream` are given where they stand in the URL (gemini).
+
+        `top` is the body's top level if it was parsed already; it is read, never changed.
 
         Raises ProxyError (400) with the JSON path of what is wrong.
         """

@@ -1,8 +1,9 @@
 """The two lanes of a stream: translated (hub) and passed through byte for byte. Pure.
 
 Both take upstream bytes and give client bytes. What the exchange has to know on the way stands in
-attributes: `useful` (output began: the commit point), `failed` (the upstream told an error),
-`finished` (the wire's own terminal event was seen), `usage`.
+attributes: `useful` (output began, or the answer is over: the commit point), `spoke` (there was output),
+`failed` (the upstream told an error or broke), `finished` (the wire's own terminal event was seen),
+`usage`. Pings, notices, empty deltas and the mere frames of parts are neither useful nor a failure.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from msgspec import Struct
 
 from proxy.convo import events as ev
 from proxy.convo.fold import merge_usage
-from proxy.convo.model import ErrorInfo, Refusal, Text, Thinking, Usage
+from proxy.convo.model import ErrorInfo, Refusal, Request, Text, Thinking, Usage
+from proxy.convo.splice import Splice
 from proxy.wire import names
 from proxy.wire.base import AnswerContext, Wire
 
@@ -33,10 +35,11 @@ GARBLED: Final = ErrorInfo(
 class Lane:
     """One stream on its way from upstream to client."""
 
-    __slots__ = ("failed", "finished", "started", "usage", "useful")
+    __slots__ = ("failed", "finished", "spoke", "started", "usage", "useful")
 
     def __init__(self) -> None:
         self.useful = False
+        self.spoke = False
         self.finished = False
         self.started = False
         self.failed: ErrorInfo | None = None
@@ -54,22 +57,42 @@ class Lane:
         """Ends the client's stream with an error event of its protocol; b"" if it ended already."""
         raise NotImplementedError
 
+    @property
+    def resumable(self) -> bool:
+        """It broke, nothing of that was told to the client, and another upstream may go on."""
+        return False
+
+    def resume(self, request: Request) -> Request:
+        """The request that asks another upstream to go on. Only while `resumable`."""
+        raise NotImplementedError
+
+    def go_on(self, upstream: Wire) -> Lane:
+        """The lane by which that upstream goes on with the same client stream."""
+        raise NotImplementedError
+
+    def give_up(self) -> bytes:
+        """Nobody goes on: what ends a client's stream that was kept open to be resumed."""
+        return b""
+
     def note(self, events: list[ev.Event]) -> None:
         """Reads what the exchange has to know off the events."""
         for event in events:
-            kind = type(event)
-            if kind in _DELTAS or kind is ev.Finished:
-                self.useful = True
+            if isinstance(event, _DELTAS):
+                if event.text:
+                    self.useful = self.spoke = True
             elif isinstance(event, ev.PartStart):
                 # An empty text or thinking part is a mere frame; a call or an image is output.
-                self.useful |= not isinstance(event.part, _FRAMES)
+                if not isinstance(event.part, _FRAMES):
+                    self.useful = self.spoke = True
+            elif isinstance(event, ev.Finished):
+                self.useful = True
             elif isinstance(event, ev.UsageSeen):
                 self.usage = merge_usage(self.usage, event.usage)
             elif isinstance(event, ev.Failed):
                 self.failed = event.error
-            elif kind is ev.Start:
+            elif isinstance(event, ev.Start):
                 self.started = True
-            elif kind is ev.End:
+            elif isinstance(event, ev.End):
                 self.finished = self.failed is None
 
 
@@ -132,9 +155,83 @@ class HubLane(Lane):
         """As `Lane.fail`."""
         if self.finished or self.failed is not None:
             return b""
+        whole = self._last()
+        if whole:
+            return self._encode(whole)
         self.failed = error
         start: list[ev.Event] = [] if self.started else [ev.Start()]
-        return self._encoder.encode([*start, ev.Failed(error), ev.End()])
+        return self._encode([*start, ev.Failed(error), ev.End()])
+
+    def _last(self) -> list[ev.Event]:
+        """The end of an answer that was whole before its stream broke: only the mark was missing."""
+        try:
+            events = self._decoder.eof()
+        except UnicodeDecodeError:
+            return []
+        if any(isinstance(event, ev.Failed) for event in events):
+            return []
+        self.note(events)
+        names.restore_events(events, self._names)
+        return events
+
+
+class SpliceLane(HubLane):
+    """A hub lane whose client stream may outlive its upstream (`on-break = "resume"`).
+
+    A failure is kept from the client until it is clear whether another upstream goes on.
+    """
+
+    __slots__ = ("_splice", "_spoilt")
+
+    def __init__(self, upstream: Wire, client: Wire, context: AnswerContext) -> None:
+        super().__init__(upstream, client, context)
+        self._splice = Splice()
+        self._spoilt = False
+
+    def feed(self, data: bytes) -> bytes:
+        """As `HubLane.feed`; every event counts."""
+        if self.failed is not None:
+            return b""
+        try:
+            events = self._decoder.feed(data)
+        except UnicodeDecodeError:
+            events = _garbled(self.started)
+        self.note(events)
+        names.restore_events(events, self._names)
+        return self._encode(events)
+
+    def _encode(self, events: list[ev.Event]) -> bytes:
+        try:
+            return self._encoder.encode(self._splice.take(events))
+        except (LookupError, AttributeError, UnicodeDecodeError):
+            self.failed, self._spoilt = GARBLED, True
+            return b""
+
+    @property
+    def resumable(self) -> bool:
+        """As `Lane.resumable`."""
+        return self.failed is not None and not self._spoilt and self._splice.resumable
+
+    def resume(self, request: Request) -> Request:
+        """As `Lane.resume`."""
+        return self._splice.so_far(request)
+
+    def go_on(self, upstream: Wire) -> Lane:
+        """As `Lane.go_on`: the client's encoder stays, the rest is new."""
+        after = SpliceLane(upstream, self._client, self._context)
+        after._encoder, after._splice = self._encoder, self._splice
+        after.started = after.useful = True
+        self._splice.begin()
+        return after
+
+    def give_up(self) -> bytes:
+        """As `Lane.give_up`."""
+        if self.failed is None:
+            return b""
+        end: list[ev.Event] = [ev.Failed(self.failed), ev.End()]
+        if self._spoilt:
+            return self._client.stream_encoder(self._context).encode(end)
+        return self._encoder.encode(self._splice.close(self.failed))
 
 
 class _Signs(Struct, frozen=True):
@@ -164,11 +261,18 @@ _SIGNS: Final[dict[str, _Signs]] = {
             b'"type":"response.incomplete"',
             b'"type": "response.incomplete"',
         ),
-        (b"\nevent: error", b'"type":"response.failed"', b'"type": "response.failed"'),
+        (
+            b"\nevent: error",
+            b'\ndata: {"type":"error"',
+            b'"type":"response.failed"',
+            b'"type": "response.failed"',
+        ),
     ),
     "anthropic": _Signs(
         (b'"type":"message_stop"', b'"type": "message_stop"'),
         (b"\nevent: error", b'\ndata: {"type":"error"', b'\ndata: {"type": "error"'),
+        reason=(b'"stop_reason":"', b'"stop_reason": "'),
+        mark=b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
     ),
     "gemini": _Signs(
         (b'"finishReason"', b'"blockReason"'),
@@ -226,10 +330,23 @@ class PassLane(Lane):
                 self._read_usage(seen, sign)
         if self.failed is None:
             for sign in signs.error:
-                if sign in seen:
-                    self.failed = ErrorInfo(
-                        "the upstream sent an error event", type="upstream_error"
-                    )
+                at = seen.find(sign)
+                if at >= 0:
+                    self._read_error(seen, at)
+
+    def _read_error(self, seen: bytes, at: int) -> None:
+        """The sign may be a mere `"error": null`; a line that is not whole is looked at again."""
+        if seen.startswith(b"\nevent", at):
+            self.failed = ErrorInfo("the upstream sent an error event", type="upstream_error")
+            return
+        end = seen.find(b"\n", at + 1)
+        if end < 0:
+            return
+        start = seen.rfind(b"\n", 0, at + 1) + 1
+        with suppress(UnicodeDecodeError):
+            for event in self._wire.stream_decoder().feed(seen[start:end] + b"\n\n"):
+                if isinstance(event, ev.Failed):
+                    self.failed = event.error
 
     def _read_usage(self, seen: bytes, sign: bytes) -> None:
         at = seen.rfind(sign)
@@ -244,15 +361,15 @@ class PassLane(Lane):
 
     def eof(self) -> bytes:
         """Nothing, if the upstream ended as its protocol has it; else an error event."""
-        if self._reason and not self.finished and self.failed is None:
-            self.finished = True
-            return self._gap() + self._signs.mark
         return b"" if self.finished else self.fail(CUT)
 
     def fail(self, error: ErrorInfo) -> bytes:
-        """As `Lane.fail`; ends a half-sent line first."""
+        """As `Lane.fail`; ends a half-sent line first. A whole answer only lacks its mark."""
         if self.finished or self.failed is not None:
             return b""
+        if self._reason:
+            self.finished = True
+            return self._gap() + self._signs.mark
         self.failed = error
         encoder = self._wire.stream_encoder(self._context)
         return self._gap() + encoder.encode([ev.Failed(error), ev.End()])
@@ -261,8 +378,10 @@ class PassLane(Lane):
         return b"" if self._line in (b"\n", b"\r\n") else b"\n\n"
 
 
-def lane(upstream: Wire, client: Wire, context: AnswerContext) -> Lane:
-    """The lane between two wires."""
+def lane(upstream: Wire, client: Wire, context: AnswerContext, *, resumes: bool = False) -> Lane:
+    """The lane between two wires. `resumes`: the client's stream may outlive its upstream."""
+    if resumes:
+        return SpliceLane(upstream, client, context)
     # Codex takes shorter tool names than its clients have: then the answer's have to be turned back.
     renamed = upstream.name == "responses" and names.client_names("responses", context.request)
     if upstream.name == client.name and context.framing == "sse" and not renamed:

@@ -7,6 +7,7 @@ from msgspec import DecodeError, Raw
 
 from proxy import wire as wires
 from proxy.convo.model import Capability, Lost, Request
+from proxy.convo.signature import holds_sealed
 from proxy.errors import ProxyError, bad_request
 from proxy.jsonio import Body, encode, top_level
 from proxy.wire import names
@@ -23,9 +24,10 @@ def decode_request(body: bytes, client: str, model: str, stream: bool) -> Reques
 def request(
     body: bytes, client: str, upstream: str, target: Target, *, stream: bool
 ) -> tuple[Body, list[Lost]]:
-    """The upstream body, and what it cannot carry. Same wire: only `model` is changed."""
+    """The upstream body, and what it cannot carry. Same wire: only `model` is changed,
+    but where the body brings another provider's signatures."""
     lost: list[Lost] = []
-    if client == upstream:
+    if client == upstream and not holds_sealed(body):
         try:
             patched = top_level(body)
         except DecodeError as error:

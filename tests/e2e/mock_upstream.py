@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
-from mock_wires import Reply, wire_of  # noqa: E402  # its folder is put on the path above
+from mock_wires import Reply, wire_of  # its folder is put on the path above
 
-from proxy.upstream.sample import sample_value  # noqa: E402  # likewise
+from proxy.upstream.sample import sample_value  # likewise
 
 COMMAND = "printf pointsman-%d 42"
 PROOF = "pointsman-42"

@@ -19,8 +19,10 @@ class _Anthropic:
     keepalive = PING
     content_type = "text/event-stream; charset=utf-8"
 
-    def decode_request(self, body: bytes, model: str = "", stream: bool | None = None) -> Request:
-        return request.decode_request(body, model, stream)
+    def decode_request(
+        self, body: bytes, model: str = "", stream: bool | None = None, top: Body | None = None
+    ) -> Request:
+        return request.decode_request(body, model, stream, top)
 
     def encode_request(self, request: Request, target: Target, lost: list[Lost]) -> Body:
         return encode.encode_request(request, target, lost)

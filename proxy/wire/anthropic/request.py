@@ -21,11 +21,10 @@ from proxy.convo.model import (
     ToolChoice,
 )
 from proxy.errors import bad_request
-from proxy.jsonio import raw_of
+from proxy.jsonio import Body, raw_of, top_level
 from proxy.wire.anthropic import types as t
 from proxy.wire.anthropic.blocks import parts_of, parts_of_raw
 
-_top = msgspec.json.Decoder(dict[str, Raw])
 _messages = msgspec.json.Decoder(list[t.MessageIn])
 _loose_messages = msgspec.json.Decoder(list[t.LooseMessage])
 _system = msgspec.json.Decoder(str | list[t.TextBlock])
@@ -58,15 +57,17 @@ _MODES: Final[dict[str, Literal["auto", "required", "none", "tool"]]] = {
 }
 
 
-def decode_request(body: bytes, model: str = "", stream: bool | None = None) -> Request:
+def decode_request(
+    body: bytes, model: str = "", stream: bool | None = None, top: Body | None = None
+) -> Request:
     """A Messages request. Raises ProxyError (400) with the JSON path of what is wrong."""
     try:
-        top = _top.decode(body)
+        fields = cast("dict[str, Raw]", top_level(body) if top is None else top)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise bad_request(f"The request body is not a JSON object: {error}") from error
     request = Request(model=model, messages=[], origin=t.NAME)
     extras: dict[str, Raw] = {}
-    for key, raw in top.items():
+    for key, raw in fields.items():
         reader = _READERS.get(key)
         if reader is None:
             extras[key] = raw
@@ -75,16 +76,16 @@ def decode_request(body: bytes, model: str = "", stream: bool | None = None) -> 
             reader(request, raw)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise bad_request(_at(key, str(error))) from error
-    if "messages" not in top:
+    if "messages" not in fields:
         raise bad_request("messages: Field required")
-    if not model and "model" not in top:
+    if not model and "model" not in fields:
         raise bad_request("model: Field required")
     if model:
         request.model = model
     if stream is not None:
         request.stream = stream
     request.extras = extras
-    _read_reasoning(request, top)
+    _read_reasoning(request, fields)
     return request
 
 

@@ -26,9 +26,11 @@ class Chat:
     keepalive = KEEPALIVE
     content_type = "text/event-stream"
 
-    def decode_request(self, body: bytes, model: str = "", stream: bool | None = None) -> Request:
+    def decode_request(
+        self, body: bytes, model: str = "", stream: bool | None = None, top: Body | None = None
+    ) -> Request:
         """A client's request."""
-        return decode_request(body, model, stream)
+        return decode_request(body, model, stream, top)
 
     def encode_request(self, request: Request, target: Target, lost: list[Lost]) -> Body:
         """The upstream body by top-level key."""

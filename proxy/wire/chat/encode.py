@@ -107,7 +107,7 @@ def _set_tools(body: Body, request: Request, target: Target, lost: list[Lost]) -
     tools: list[object] = []
     for tool in request.tools:
         if tool.kind == "server":
-            _server_tool(body, tool, target, tools, lost)
+            _server_tool(body, tool, target, lost)
         elif tool.kind == "custom" and tool.origin == t.NAME:
             tools.append(_custom(tool))
         else:
@@ -147,9 +147,7 @@ def _custom(tool: Tool) -> dict[str, object]:
     return {"type": "custom", "custom": custom}
 
 
-def _server_tool(
-    body: Body, tool: Tool, target: Target, tools: list[object], lost: list[Lost]
-) -> None:
+def _server_tool(body: Body, tool: Tool, target: Target, lost: list[Lost]) -> None:
     """The API has web search only, as an option of models made for it."""
     if tool.type == "web_search" and _SEARCH.search(target.model):
         body["web_search_options"] = {}

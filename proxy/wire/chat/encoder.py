@@ -106,6 +106,11 @@ class Encoder:
                 found = annotations_of(origin, raw)
                 if found:
                     self._delta(event.choice, b"annotations", encode(found), out)
+            case _:
+                self._frame(event, out)
+
+    def _frame(self, event: ev.Event, out: list[bytes]) -> None:
+        match event:
             case ev.UsageSeen(usage):
                 self._usage = merge_usage(self._usage, usage)
             case ev.Finished(finish, choice):

@@ -193,12 +193,8 @@ class Messages:
                 self._thinking(turn, part, path)
             case ToolUse():
                 turn.calls.append(self._call(part))
-            case Opaque(type=kind, raw=raw) if part.origin == t.NAME and kind == _AUDIO:
-                turn.audio = raw
             case Opaque():
-                node = self._opaque(part, path)
-                if node is not None:
-                    turn.content.append(node)
+                self._assistant_opaque(turn, part, path)
             case Media():
                 if part.kind == "image" and (part.data or part.url):
                     turn.images.append(answer_image(part))
@@ -206,6 +202,14 @@ class Messages:
                     self._lose(path, f"{part.kind} in an assistant message")
             case ToolResult():
                 self._lose(path, "a tool result in an assistant message")
+
+    def _assistant_opaque(self, turn: _Assistant, part: Opaque, path: str) -> None:
+        if part.origin == t.NAME and part.type == _AUDIO:
+            turn.audio = part.raw
+            return
+        node = self._opaque(part, path)
+        if node is not None:
+            turn.content.append(node)
 
     def _thinking(self, turn: _Assistant, part: Thinking, path: str) -> None:
         turn.thoughts.append(part.text)

@@ -40,10 +40,12 @@ _SEARCHES: Final = ("google_search", "googleSearch", "google_search_retrieval")
 _REASONING: Final = ("reasoning_effort", "reasoning", "thinking", "extra_body", "google")
 
 
-def decode_request(body: bytes, model: str = "", stream: bool | None = None) -> Request:
+def decode_request(
+    body: bytes, model: str = "", stream: bool | None = None, top: Body | None = None
+) -> Request:
     """A Chat Completions request. Raises ProxyError (400) with the JSON path of what is wrong."""
     try:
-        top = top_level(body)
+        top = top_level(body) if top is None else top
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise bad_request(f"The request body is not a JSON object: {error}") from error
     request = Request(model=model, messages=[], origin=t.NAME)

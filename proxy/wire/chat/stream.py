@@ -251,8 +251,7 @@ class Decoder:
             out.append(
                 ev.PartStart(call.part, ToolUse(ident, call.name, "", custom=call.custom), number)
             )
-            for waiting in call.arguments:
-                out.append(ev.ArgumentsDelta(call.part, waiting, number))
+            out += [ev.ArgumentsDelta(call.part, waiting, number) for waiting in call.arguments]
         if text and not call.closed:
             call.arguments.append(text)
             if call.part != _NONE:

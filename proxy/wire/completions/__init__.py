@@ -65,10 +65,10 @@ def _prompt(body: Body) -> str:
     return value or _EMPTY_PROMPT
 
 
-def to_chat(data: bytes) -> bytes:
+def to_chat(data: bytes, top: Body | None = None) -> Body:
     """A completions body as a chat body. Raises ProxyError (400)."""
     try:
-        given = top_level(data)
+        given = top_level(data) if top is None else top
     except msgspec.DecodeError as error:
         raise bad_request(f"the body is not a JSON object: {error}") from None
     body: Body = {key: given[key] for key in _KEPT if key in given}
@@ -76,7 +76,7 @@ def to_chat(data: bytes) -> bytes:
     count = given.get("logprobs")
     if count is not None and raw_of(count) not in (Raw(b"null"), Raw(b"false"), Raw(b"0")):
         body["logprobs"] = True
-    return encode(body)
+    return body
 
 
 def _text(chat: _Chat) -> dict[str, object]:
@@ -140,9 +140,11 @@ class Completions:
     keepalive = CHAT.keepalive
     content_type = CHAT.content_type
 
-    def decode_request(self, body: bytes, model: str = "", stream: bool | None = None) -> Request:
+    def decode_request(
+        self, body: bytes, model: str = "", stream: bool | None = None, top: Body | None = None
+    ) -> Request:
         """See `Wire`."""
-        return CHAT.decode_request(to_chat(body), model, stream)
+        return CHAT.decode_request(encode(to_chat(body, top)), model, stream)
 
     def encode_request(self, request: Request, target: Target, lost: list[Lost]) -> Body:
         """No upstream speaks this; chat is sent."""

@@ -24,9 +24,11 @@ class Gemini:
     keepalive = b": keep-alive\n\n"
     content_type = "text/event-stream"
 
-    def decode_request(self, body: bytes, model: str = "", stream: bool | None = None) -> Request:
+    def decode_request(
+        self, body: bytes, model: str = "", stream: bool | None = None, top: Body | None = None
+    ) -> Request:
         """A client's request; model and stream stand in the URL."""
-        return decode_request(body, model, stream)
+        return decode_request(body, model, stream, top)
 
     def encode_request(self, request: Request, target: Target, lost: list[Lost]) -> Body:
         """The upstream body by top-level key."""

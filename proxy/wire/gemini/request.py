@@ -45,10 +45,13 @@ _HEAD: Final = frozenset({"model", "contents", "systemInstruction", "tools", "ge
 _CONFIG_FIELDS: Final = frozenset(types.GenerationConfig.__struct_fields__)
 
 
-def decode_request(body: bytes, model: str = "", stream: bool | None = None) -> Request:
+def decode_request(
+    body: bytes, model: str = "", stream: bool | None = None, top: jsonio.Body | None = None
+) -> Request:
     """The request of a body; `model` and `stream` stand in the URL. Raises ProxyError (400)."""
     try:
-        return _decode(jsonio.top_level(body), model, stream=bool(stream))
+        fields = jsonio.top_level(body) if top is None else top
+        return _decode(fields, model, stream=bool(stream))
     except msgspec.MsgspecError as error:
         raise bad_request(f"Invalid JSON payload received. {error}") from error
     except (RecursionError, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ of the stream only.
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -244,7 +245,8 @@ class Decoder:
     def _start(self, chunk: types.Chunk, out: list[Event]) -> None:
         self._started = True
         self._id = chunk.responseId or chunk.response_id or ""
-        out.append(ev.Start(self._id, chunk.modelVersion or chunk.model_version or ""))
+        model = chunk.modelVersion or chunk.model_version or ""
+        out.append(ev.Start(self._id, model, _seconds(chunk.createTime)))
 
     def _candidate(
         self, candidate: types.Candidate, place: int, payload: bytes, out: list[Event]
@@ -435,3 +437,12 @@ def decode_answer(body: bytes, *, unwrap: bool = False) -> Answer:
             body=body,
         )
     return answer
+
+
+def _seconds(time: str | None) -> int:
+    """A protobuf timestamp as seconds; 0 where there is none that can be read."""
+    try:
+        found = datetime.fromisoformat(time or "")
+    except ValueError:
+        return 0
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())

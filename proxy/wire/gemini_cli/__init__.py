@@ -6,7 +6,7 @@ Errors and token counts have no envelope.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
@@ -39,9 +39,11 @@ class GeminiCli:
     keepalive = _INNER.keepalive
     content_type = _INNER.content_type
 
-    def decode_request(self, body: bytes, model: str = "", stream: bool | None = None) -> Request:
+    def decode_request(
+        self, body: bytes, model: str = "", stream: bool | None = None, top: Body | None = None
+    ) -> Request:
         """A client's request; the model stands in the envelope, the method in the URL."""
-        outer = _outer(body)
+        outer = _outer(body) if top is None else cast("dict[str, Raw]", top)
         raw = outer.get("request", types.ABSENT)
         inner = bytes(raw) if types.given(raw) else b"{}"
         request = _INNER.decode_request(inner, model or _text(outer, "model"), stream)

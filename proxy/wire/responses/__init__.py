@@ -19,9 +19,11 @@ class Responses:
     keepalive = b": keep-alive\n\n"
     content_type = "text/event-stream"
 
-    def decode_request(self, body: bytes, model: str = "", stream: bool | None = None) -> Request:
+    def decode_request(
+        self, body: bytes, model: str = "", stream: bool | None = None, top: Body | None = None
+    ) -> Request:
         """As `Wire`."""
-        return request.decode_request(body, model, stream)
+        return request.decode_request(body, model, stream, top)
 
     def encode_request(self, request: Request, target: Target, lost: list[Lost]) -> Body:
         """As `Wire`."""

@@ -29,7 +29,7 @@ from proxy.convo.model import (
     ToolUse,
 )
 from proxy.errors import ProxyError, bad_request
-from proxy.jsonio import raw_of, text_of, top_level
+from proxy.jsonio import Body, raw_of, text_of, top_level
 from proxy.wire.responses import proofs, types
 from proxy.wire.responses.content import parts_of
 
@@ -39,18 +39,20 @@ _OUTPUTS: Final = ("function_call_output", "custom_tool_call_output", "local_she
 SHELL: Final = "local_shell"
 
 
-def decode_request(body: bytes, model: str = "", stream: bool | None = None) -> Request:
+def decode_request(
+    body: bytes, model: str = "", stream: bool | None = None, top: Body | None = None
+) -> Request:
     """The request; raises ProxyError (400) with the JSON path of what is wrong."""
     try:
-        top = cast("dict[str, Raw]", top_level(body))
+        fields = cast("dict[str, Raw]", top_level(body) if top is None else top)
         said = types.request_body.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         raise bad_request(str(wrong)) from None
-    if said.input is None and not {"prompt", "previous_response_id", "conversation"} & set(top):
+    if said.input is None and not {"prompt", "previous_response_id", "conversation"} & set(fields):
         raise bad_request("Missing required parameter: 'input'")
     request = Request(model or said.model or "", [], origin="responses", echo=Raw(body))
     request.stream = bool(said.stream) if stream is None else stream
-    request.extras = {key: raw for key, raw in top.items() if key not in types.KNOWN}
+    request.extras = {key: raw for key, raw in fields.items() if key not in types.KNOWN}
     _turns(request, said)
     _tools(request, said)
     _settings(request, said)

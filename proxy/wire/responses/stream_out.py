@@ -7,6 +7,7 @@ are put together by hand: they are nearly all of a stream.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from msgspec import Struct
@@ -41,6 +42,8 @@ from proxy.wire.responses.items import (
 )
 
 _encode: Final = encode
+_FIT: Final = re.compile(r"[A-Za-z0-9_-]{1,54}")
+"""What may stand in an item's id: the API takes letters, digits, `_` and `-`, 64 characters in all."""
 _RELAYED: Final = 1 << 20
 """First sequence number where no `Start` came: the stream so far was relayed, its numbers are unknown
 and certainly smaller."""
@@ -69,6 +72,7 @@ class StreamEncoder:
     def __init__(self, context: AnswerContext) -> None:
         self.final = b""
         self._id = context.id.encode()
+        self._taken: set[bytes] = set()
         self._envelope = Envelope(context)
         self._shape = Shape(context.request)
         self._sequence = _RELAYED
@@ -205,8 +209,16 @@ class StreamEncoder:
             case _:
                 pass
 
-    def _new_id(self, prefix: bytes) -> bytes:
-        return b"%b_%b%d" % (prefix, self._id, self._places)
+    def _new_id(self, prefix: bytes, call: str = "") -> bytes:
+        """An item's id: made of the call's, else of the response's, where they are fit for it."""
+        if call and _FIT.fullmatch(call):
+            ident = b"%b_%b" % (prefix, call.encode())
+            if ident not in self._taken:
+                self._taken.add(ident)
+                return ident
+        own = self._envelope.id
+        base = own.encode() if _FIT.fullmatch(own) else self._id
+        return b"%b_%b_%d" % (prefix, base, self._places)
 
     def _announce(self, item: bytes, out: list[bytes]) -> int:
         """Opens an item: `output_item.added`, and its place."""
@@ -263,7 +275,7 @@ class StreamEncoder:
 
     def _open_call(self, part: ToolUse, out: list[bytes]) -> _Open:
         custom = self._shape.custom(part)
-        ident = self._new_id(b"ctc" if custom else b"fc")
+        ident = self._new_id(b"ctc" if custom else b"fc", part.id)
         if not part.id:
             part = ToolUse(f"call_{self._id.decode()}{self._places}", part.name, "", part.custom)
         place = self._announce(call_item(ident, part, "", "in_progress", custom=custom), out)

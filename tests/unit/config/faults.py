@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proxy.config.diagnose import ConfigError
+from proxy.config.diagnose import ConfigError, render
 from proxy.config.settings import refuse_open
 from proxy.routing.load import load
 
@@ -41,7 +41,5 @@ def message(files: dict[str, str], folder: Path) -> str:
     except ConfigError as error:
         said = str(error)
     else:
-        said = "\n".join(
-            f"{w.file}:{w.line}:{w.column}: warning: {w.message}" for w in loaded.warnings
-        )
+        said = "\n".join(render(warning) for warning in loaded.warnings)
     return said.replace(f"{folder}/", "")

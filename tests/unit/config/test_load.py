@@ -264,3 +264,15 @@ def test_any_shape_is_read_or_refused(tmp_path, config, routes, passthru):
     (tmp_path / "routes.d" / "a.yaml").write_text(json.dumps(routes))
     with contextlib.suppress(ConfigError):
         read(None, [], {env.PASSTHRU: json.dumps(passthru)}, str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("word", "found"), [("never", "never"), ("allow", "allow"), (None, "allow")]
+)
+def test_paid_overage_is_a_setting_of_an_upstream(tmp_path, word, found):
+    line = f'overage = "{word}"\n' if word else ""
+    (tmp_path / "a.toml").write_text(
+        f'[upstreams.u]\nwire = "chat"\nbase-url = "http://u"\nkeys = ["env:K"]\n{line}'
+    )
+    declared = read(None, [str(tmp_path)], {"K": "x"}, str(tmp_path)).declared
+    assert [c.overage for c in declared.upstreams[0].credentials] == [found]

@@ -8,172 +8,25 @@ import trio
 import trio.testing
 
 from proxy.accounts.pool import Pool
-from proxy.config.model import Candidate, Credential, Plan, Settings, Target
+from proxy.config.model import Settings
 from proxy.exchange import Live, run
 from proxy.net.api import UpstreamBroken
-from proxy.secret import Secret
 from proxy.telemetry.log import Log
 from proxy.upstream.prepare import Ask
-
-
-class FakeClock:
-    def now(self) -> float:
-        return 1_750_000_000.0
-
-    def unique(self) -> str:
-        return "0123456789abcdef01234567"
-
-
-class FakeReply:
-    patient = True
-
-    def __init__(self, status: int, pieces: list, headers: list | None = None) -> None:
-        self.status = status
-        kind = b"text/event-stream" if status == 200 and len(pieces) > 1 else b"application/json"
-        self.headers = headers or [(b"content-type", kind)]
-        self.pieces = list(pieces)
-        self.closed = False
-
-    async def receive(self, patience: float = 0.0):
-        await trio.lowlevel.checkpoint()
-        if not self.pieces:
-            return b""
-        piece = self.pieces.pop(0)
-        if isinstance(piece, float):
-            if 0 < patience < piece:
-                self.pieces.insert(0, piece - patience)
-                await trio.sleep(patience)
-                return None
-            await trio.sleep(piece)
-            return await self.receive(patience)
-        if isinstance(piece, Exception):
-            raise piece
-        return piece
-
-    async def read(self, limit: int) -> bytes:
-        out = b""
-        while piece := await self.receive():
-            out += piece
-        return out
-
-    async def aclose(self) -> None:
-        self.closed = True
-
-
-class FakeTransport:
-    def __init__(self, *replies) -> None:
-        self.replies = list(replies)
-        self.calls = []
-        self.given = []
-
-    async def send(self, call):
-        await trio.lowlevel.checkpoint()
-        self.calls.append(call)
-        reply = self.replies.pop(0)
-        if isinstance(reply, Exception):
-            raise reply
-        self.given.append(reply)
-        return reply
-
-
-class Out:
-    def __init__(self) -> None:
-        self.started = False
-        self.client_gone = False
-        self.extra_headers = []
-        self.status = 0
-        self.headers = []
-        self.body = b""
-        self.ended = False
-
-    async def whole(self, status, headers, body) -> None:
-        self.started = self.ended = True
-        self.status, self.headers, self.body = status, headers, body
-
-    def start(self, status, headers) -> None:
-        self.status, self.headers = status, headers
-
-    async def send(self, data: bytes) -> None:
-        assert not self.ended
-        self.started = True
-        self.body += data
-
-    async def end(self) -> None:
-        self.ended = True
-
-
-class FakeTable:
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
-
-    def resolve(self, model: str) -> Plan:
-        return self.plan
-
-
-def credential(name: str, **more) -> Credential:
-    return Credential(
-        id=name,
-        provider="openai-compat",
-        wire="chat",
-        base_url=f"http://{name}.test/v1",
-        key=Secret(f"key-{name}"),
-        **more,
-    )
-
-
-def plan(*names: str, strategy: str = "fill-first") -> Plan:
-    candidates = tuple(Candidate(credential=credential(n), model="real") for n in names)
-    return Plan(
-        asked="m",
-        model="m",
-        targets=(Target(upstream="u", candidates=candidates),),
-        strategy=strategy,
-    )
-
-
-async def exchange(transport, the_plan, *, wire="chat", stream=False, settings=None, **body):
-    request = {"model": "m", "messages": [{"role": "user", "content": "hi"}], **body}
-    if stream:
-        request["stream"] = True
-    out = Out()
-    live = Live(
-        table=FakeTable(the_plan),
-        pool=Pool(),
-        settings=settings or Settings(),
-        transport=transport,
-        clock=FakeClock(),
-        log=Log(descriptor=-1),
-    )
-    await run(Ask(wire=wire, body=msgspec.json.encode(request), headers=[]), out, live)
-    assert all(reply.closed for reply in transport.given)
-    assert live.pool.in_flight == {}
-    assert out.ended
-    return out, live
-
-
-def sse(value: object) -> bytes:
-    return b"data: " + msgspec.json.encode(value) + b"\n\n"
-
-
-def chunk(**delta) -> bytes:
-    finish = delta.pop("finish", None)
-    choice = {"index": 0, "delta": delta, "finish_reason": finish}
-    return sse({"id": "c", "object": "chat.completion.chunk", "model": "real", "choices": [choice]})
-
-
-ROLE = chunk(role="assistant", content="")
-DONE = b"data: [DONE]\n\n"
-STREAM = [ROLE, chunk(content="Hello"), chunk(finish="stop"), DONE]
-ANSWER = msgspec.json.encode(
-    {
-        "id": "c",
-        "object": "chat.completion",
-        "model": "real",
-        "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "stop"}
-        ],
-        "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
-    }
+from tests.scripted import (
+    ANSWER,
+    DONE,
+    ROLE,
+    STREAM,
+    FakeClock,
+    FakeReply,
+    FakeTable,
+    FakeTransport,
+    Out,
+    chunk,
+    exchange,
+    plan,
+    sse,
 )
 
 

@@ -582,3 +582,20 @@ def test_a_client_that_wants_an_array_gets_one_from_an_sse_upstream():
     shown = json.loads(one.feed(TEXT) + one.eof())
     assert shown[-1]["candidates"][0]["finishReason"] == "STOP"
     assert lane(WIRE, WIRE, context()).feed(TEXT) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("2025-06-15T12:00:00Z", 1_749_988_800),
+        ("2025-06-15T12:00:00.123456789Z", 1_749_988_800),
+        ("2025-06-15T14:00:00+02:00", 1_749_988_800),
+        ("2025-06-15T12:00:00", 1_749_988_800),
+        ("yesterday", 0),
+        ("", 0),
+    ],
+)
+def test_the_upstreams_own_time_is_told(said, seconds):
+    answer = chunk({"text": "x"}, finish="STOP", createTime=said)
+    assert next(e for e in events(sse(answer)) if isinstance(e, ev.Start)).created == seconds
+    assert WIRE.decode_answer(json.dumps(answer).encode()).created == seconds

@@ -301,3 +301,30 @@ def test_what_is_encoded_is_decoded_again_however_it_is_cut(parts, data):
         whole(*parts)
     )
     check_protocol(sent(unfold(whole(*parts))))
+
+
+def items_of(events):
+    return [e["item"]["id"] for e in sent(events) if e["type"] == "response.output_item.added"]
+
+
+def call(number, ident):
+    return [ev.PartStart(number, ToolUse(ident, "f", "")), ev.PartEnd(number)]
+
+
+def test_item_ids_come_from_the_ids_of_the_answer():
+    """The same answer has the same ids however often it is read: a history stays the same bytes."""
+    text = [ev.PartStart(0, Text("")), ev.TextDelta(0, "x"), ev.PartEnd(0)]
+    thought = [ev.PartStart(2, Thinking("")), ev.ThinkingDelta(2, "y"), ev.PartEnd(2)]
+    custom = [ev.PartStart(3, ToolUse("call_2", "patch", "", custom=True)), ev.PartEnd(3)]
+    given = [ev.Start("chatcmpl-up1"), *text, *call(1, "call_1"), *thought, *custom, ev.End()]
+    wanted = ["msg_chatcmpl-up1_0", "fc_call_1", "rs_chatcmpl-up1_2", "ctc_call_2"]
+    assert items_of(given) == wanted
+
+
+def test_item_ids_are_distinct_and_of_characters_that_the_api_takes():
+    odd = ["functions.f:0", "x" * 80, "call_1", "call_1", 'a"b']
+    calls = [event for number, ident in enumerate(odd) for event in call(number, ident)]
+    found = items_of([ev.Start("chatcmpl/1:2"), *calls, ev.End()])
+    assert len(set(found)) == len(odd)
+    assert found[2] == "fc_call_1"
+    assert all(ident.replace("_", "").isalnum() and len(ident) <= 64 for ident in found)

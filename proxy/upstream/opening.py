@@ -1,0 +1,294 @@
+"""The part of a call before the commit point: from the upstream's head to its first useful event.
+
+Nothing here reaches the client; whatever fails is a ProxyError that says what may be tried next.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Final, Protocol, overload
+
+import trio
+from msgspec import Struct, structs
+
+from proxy import wire as wires
+from proxy.convo import fold, tokens
+from proxy.convo.model import ErrorInfo, Request, Usage
+from proxy.errors import Fault, ProxyError, Retry
+from proxy.net.api import Reply, UpstreamBroken
+from proxy.upstream.base import refusal
+from proxy.wire import names
+from proxy.wire.lanes import GARBLED, Lane, lane
+
+if TYPE_CHECKING:
+    from proxy.config.model import Candidate, Plan, Settings
+    from proxy.net.api import Transport
+    from proxy.telemetry.label import Label
+    from proxy.upstream.base import AccountBook
+    from proxy.upstream.prepare import Work
+    from proxy.wire.base import AnswerContext
+
+_ANSWER_LIMIT: Final = 256 * 1024 * 1024
+_ERROR_LIMIT: Final = 1024 * 1024
+_HELD_LIMIT: Final = 4 * 1024 * 1024
+"""Most bytes that an upstream may send before it says anything."""
+_RESUMED: Final = b": resumed\n\n"
+"""A comment of the event stream, which clients skip and people find."""
+_error_inside: Final = re.compile(rb'"error"\s*:\s*[^\sn]').search
+
+
+class Slots(Protocol):
+    """Where a credential's place among its requests in flight is given back."""
+
+    def give_back(self, candidate: Candidate) -> None:
+        """That request is over."""
+        ...
+
+
+class Opened(Struct):
+    """An upstream call that took a credential's place, and its answer once there is one.
+
+    Resource handling: `close` gives the place and the connection back; a second call does nothing.
+    """
+
+    candidate: Candidate
+    slots: Slots
+    label: Label
+    number: int
+    """Which attempt of its request it is."""
+    begun: float
+    reply: Reply | None = None
+    lane: Lane | None = None
+    """None for whole answers and counts: `held` is all of it."""
+    held: bytes = b""
+    """The client's bytes so far."""
+    over: bool = True
+    """Nothing follows `held`."""
+    usage: Usage | None = None
+    closed: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """It is over and said nothing."""
+        return self.lane is not None and not self.lane.spoke
+
+    async def close(self) -> None:
+        """See above. Never blocks."""
+        if self.closed:
+            return
+        self.closed = True
+        self.slots.give_back(self.candidate)
+        if self.reply is not None:
+            await self.reply.aclose()
+
+
+async def send(
+    opened: Opened,
+    work: Work,
+    plan: Plan,
+    settings: Settings,
+    transport: Transport,
+    book: AccountBook | None,
+) -> Reply:
+    """Sends the call; once more where a login's token was refused, or the model is served elsewhere."""
+    candidate = opened.candidate
+    if book is None or not candidate.credential.account:
+        opened.reply = reply = await transport.send(work.call(candidate, plan, settings))
+        return reply
+    for last in (False, True):
+        credential = await book.ready(candidate.credential)
+        call = work.call(structs.replace(candidate, credential=credential), plan, settings)
+        opened.reply = reply = await transport.send(call)
+        if last:
+            break
+        if reply.status == 401:
+            if not await book.renew(credential):
+                break
+        elif reply.status == 400:
+            body = await reply.read(_ERROR_LIMIT)
+            await reply.aclose()
+            error = ProxyError("", fault=Fault.UPSTREAM, status=400, body=body)
+            other = book.learn(candidate, error)
+            if other is None:
+                opened.reply = reply = Reread(reply, body)
+                break
+            opened.candidate = candidate = other
+        else:
+            break
+        opened.reply = None
+        await reply.aclose()
+    return reply
+
+
+class Reread:
+    """A `Reply` whose body was read already."""
+
+    patient = True
+
+    def __init__(self, reply: Reply, body: bytes) -> None:
+        self.status = reply.status
+        self.headers = reply.headers
+        self._body = body
+
+    @overload
+    async def receive(self) -> bytes: ...
+    @overload
+    async def receive(self, patience: float) -> bytes | None: ...
+    async def receive(self, patience: float = 0.0) -> bytes | None:  # noqa: ARG002  # it is here
+        """The body, then its end."""
+        await trio.lowlevel.checkpoint()
+        body, self._body = self._body, b""
+        return body
+
+    async def read(self, limit: int) -> bytes:  # noqa: ARG002  # it was bounded when it was read
+        """The body."""
+        return await self.receive()
+
+    async def aclose(self) -> None:
+        """Nothing: the answer it came from is closed."""
+
+
+async def hold_back(
+    opened: Opened, reply: Reply, work: Work, context: AnswerContext, *, resumes: bool
+) -> None:
+    """Reads a stream up to its first useful event. Raises ProxyError if it fails before."""
+    credential = opened.candidate.credential
+    opened.lane = lane(wires.get(credential.wire), work.client, context, resumes=resumes)
+    timeouts = credential.timeouts
+    deadline = opened.begun + (timeouts.first_event or math.inf)
+    if 0 < timeouts.first_event < (timeouts.idle or math.inf):
+        with trio.move_on_at(deadline):
+            await _useful(opened, opened.lane, reply, deadline)
+            return
+        raise late()
+    # Each wait is bounded by the idle limit, which is the stricter one: a scope would only cost.
+    await _useful(opened, opened.lane, reply, deadline)
+
+
+def request_of(work: Work, candidate: Candidate, *, resumes: bool) -> Request | None:
+    """The conversation that encoders of this answer may look at. `resumes`: another upstream may have
+    to go on with it. Another call may have decoded it meanwhile: the same wire needs no such help."""
+    if resumes:
+        return work.request
+    return None if work.same_wire(candidate) else work.decoded
+
+
+def join(opened: Opened, reply: Reply, work: Work, broken: Lane) -> None:
+    """Makes this call go on with a broken answer. Raises ProxyError if it does not stream."""
+    if not is_stream(reply):
+        raise inside(ErrorInfo("the upstream answered without streaming", type="upstream_error"))
+    opened.lane = broken.go_on(wires.get(opened.candidate.credential.wire))
+    opened.held = _RESUMED if work.ask.framing == "sse" else b""
+    opened.over = False
+
+
+async def _useful(opened: Opened, client_lane: Lane, reply: Reply, deadline: float) -> None:
+    """Reads until something is useful, or the stream is over."""
+    while True:
+        data = await reply.receive()
+        opened.held += client_lane.feed(data) if data else client_lane.eof()
+        if client_lane.failed is not None:
+            raise inside(client_lane.failed)
+        if client_lane.useful or not data:
+            opened.over = not data
+            opened.usage = client_lane.usage
+            return
+        if len(opened.held) > _HELD_LIMIT:
+            raise inside(GARBLED)
+        if trio.current_time() > deadline:
+            raise late()
+
+
+async def read_as_it_is(opened: Opened, reply: Reply) -> None:
+    """Reads a whole answer that the client gets byte for byte."""
+    opened.held = body = await reply.read(_ANSWER_LIMIT)
+    if b'"error"' in body and _error_inside(body):
+        _raise_error_of(body, opened.candidate)
+
+
+async def read_whole(opened: Opened, reply: Reply, work: Work, context: AnswerContext) -> None:
+    """Reads a whole answer; folds or unfolds where one side streams and the other does not."""
+    body = await reply.read(_ANSWER_LIMIT)
+    upstream = wires.get(opened.candidate.credential.wire)
+    try:
+        answer = upstream.decode_answer(body)
+    except UnicodeDecodeError:
+        raise inside(GARBLED) from None
+    if answer.error is not None:
+        raise inside(answer.error)
+    names.restore_answer(answer, names.client_names(upstream.name, work.decoded))
+    opened.usage = answer.usage
+    if work.stream:
+        opened.held = work.client.stream_encoder(context).encode(fold.unfold(answer))
+    else:
+        opened.held = work.client.encode_answer(answer, context)
+
+
+def _raise_error_of(body: bytes, candidate: Candidate) -> None:
+    """Raises the error that a whole answer of status 200 is; another key of that name is none."""
+    try:
+        error = wires.get(candidate.credential.wire).decode_answer(body).error
+    except (ProxyError, UnicodeDecodeError):
+        return
+    if error is not None:
+        raise inside(error)
+
+
+async def read_count(opened: Opened, reply: Reply, work: Work) -> None:
+    """Reads a token count."""
+    body = await reply.read(_ERROR_LIMIT)
+    if not work.same_wire(opened.candidate):
+        body = work.client.encode_count(tokens.read_count(body))
+    opened.held = body
+
+
+async def refused(reply: Reply, candidate: Candidate, now: float) -> ProxyError:
+    """What an upstream's error answer says. `now`: wall-clock seconds."""
+    body = await reply.read(_ERROR_LIMIT)
+    wire = candidate.credential.wire
+    try:
+        info = wires.get(wire).decode_error(reply.status, body)
+    except UnicodeDecodeError:
+        info = ErrorInfo(f"status {reply.status}")
+    return refusal(reply.status, reply.headers, info, body, wire, now)
+
+
+def is_stream(reply: Reply) -> bool:
+    """Whether the upstream answered in events (some ignore `stream`, some always stream)."""
+    for name, value in reply.headers:
+        if name == b"content-type":
+            return value.startswith((b"text/event-stream", b"application/x-ndjson"))
+    return True
+
+
+def inside(info: ErrorInfo) -> ProxyError:
+    """An error that came inside a 200."""
+    status = info.status if info.status >= 400 else 502
+    return ProxyError(
+        info.message,
+        fault=Fault.UPSTREAM,
+        status=status,
+        kind="upstream_cut" if "cut" in (info.type, info.code) else info.type or "upstream_error",
+        retry=Retry.NEVER if status in (400, 413, 422) else Retry.CREDENTIAL,
+    )
+
+
+def late() -> ProxyError:
+    """The upstream answered, but said nothing in time."""
+    return broken(UpstreamBroken("timeout", "it said nothing in time"))
+
+
+def broken(failure: UpstreamBroken) -> ProxyError:
+    """A failure below HTTP."""
+    if failure.kind == "stopped":
+        # Nobody's fault: no other credential would do better, and none must rest for it.
+        return ProxyError(failure.reason, fault=Fault.OURS, status=503, kind="server_stopping")
+    timeout = failure.kind == "timeout"
+    return ProxyError(
+        f"the upstream could not be reached: {failure.reason}",
+        fault=Fault.UPSTREAM,
+        status=504 if timeout else 502,
+        kind="upstream_timeout" if timeout else "upstream_cut",
+        retry=Retry.CREDENTIAL,
+    )

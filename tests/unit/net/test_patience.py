@@ -1,0 +1,160 @@
+"""Waiting for an upstream with patience: None when it is over, and nothing of the stream is lost."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+import ssl
+
+import pytest
+import trio
+
+from proxy.net.api import Call, UpstreamBroken
+from proxy.net.connection import Connection, PooledReply
+from proxy.net.origin import Origin, address_of
+from proxy.net.sock import PlainStream, TlsStream, start_tls
+from proxy.net.sweep import PERIOD, Sweeper
+
+URL = "http://upstream.test/v1"
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"
+CALL = Call(method=b"POST", url=URL, headers=[], body=b"{}", idle_timeout=60.0)
+
+
+async def sweep(sweeper, connection):
+    sweeper.add(connection)
+    while True:
+        await sweeper.wait_for_work()
+        sweeper.sweep()
+
+
+async def opened(stream, peer):
+    """A connection whose answer's head is read, and that answer."""
+    connection = Connection(Origin(host="upstream.test", port=80, tls=False), stream)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(connection.exchange, CALL, address_of(URL))
+        await peer(HEAD)
+    return connection, PooledReply(connection, lambda *_: None)
+
+
+async def first_piece(reply):
+    while (piece := await reply.receive(7.0)) is None:
+        pass
+    return piece
+
+
+def sender(sock):
+    async def send(data):
+        sock.send(data)
+
+    return send
+
+
+@pytest.fixture
+def pair():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        yield ours, theirs
+
+
+async def test_patience_ends_again_and_again_and_data_comes_through(pair, autojump_clock):
+    ours, theirs = pair
+
+    send = sender(theirs)
+    connection, reply = await opened(PlainStream(ours), send)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sweep, Sweeper(), connection)
+        for _ in range(3):
+            start = trio.current_time()
+            assert await reply.receive(5.0) is None
+            assert 4.9 - PERIOD <= trio.current_time() - start <= 5.1 + PERIOD
+        theirs.send(b"01234")
+        assert await reply.receive(5.0) == b"01234"
+        assert await reply.receive(1.0) is None
+        theirs.send(b"56789")
+        assert await reply.receive(5.0) == b"56789"
+        assert await reply.receive(5.0) == b""
+        nursery.cancel_scope.cancel()
+
+
+async def test_patience_does_not_stretch_the_idle_limit(pair, autojump_clock):
+    ours, theirs = pair
+
+    send = sender(theirs)
+    connection, reply = await opened(PlainStream(ours), send)
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sweep, Sweeper(), connection)
+        with pytest.raises(UpstreamBroken) as broken:
+            await first_piece(reply)
+        nursery.cancel_scope.cancel()
+    assert broken.value.kind == "timeout"
+    assert 60.0 <= trio.current_time() - start <= 60.0 + 2 * PERIOD
+
+
+async def test_a_reader_without_patience_is_left_alone(pair, autojump_clock):
+    ours, theirs = pair
+
+    send = sender(theirs)
+    connection, reply = await opened(PlainStream(ours), send)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sweep, Sweeper(), connection)
+        assert await reply.receive(2.0) is None
+        with trio.move_on_after(30) as scope:
+            await reply.receive()
+        assert scope.cancelled_caught
+        nursery.cancel_scope.cancel()
+
+
+def certificate(tmp_path):
+    """A certificate for upstream.test and its key, in one file."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "upstream.test")])
+    now = dt.datetime.now(dt.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("upstream.test")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    plain = serialization.NoEncryption()
+    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    path = tmp_path / "upstream.pem"
+    path.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, form, plain))
+    return path
+
+
+async def test_patience_over_tls(pair, tmp_path, autojump_clock):
+    path = certificate(tmp_path)
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    server.load_cert_chain(path)
+    client = ssl.create_default_context(cafile=str(path))
+    ours, theirs = (trio.SocketStream(trio.socket.from_stdlib_socket(s)) for s in pair)
+
+    ends = {}
+
+    async def handshake(stream, context, hostname):
+        ends[hostname] = await start_tls(stream, context, hostname=hostname)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(handshake, ours, client, "upstream.test")
+        nursery.start_soon(handshake, theirs, server, None)
+    peer = ends[None]
+    connection, reply = await opened(TlsStream(ends["upstream.test"]), peer.send_all)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sweep, Sweeper(), connection)
+        assert await reply.receive(5.0) is None
+        assert await reply.receive(5.0) is None
+        await peer.send_all(b"01234")
+        assert await reply.receive(5.0) == b"01234"
+        await peer.send_all(b"56789")
+        assert await reply.receive(5.0) == b"56789"
+        nursery.cancel_scope.cancel()
