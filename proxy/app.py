@@ -52,8 +52,9 @@ async def main(loaded: Loaded, ready: Callable[[str], None] | None) -> None:
         proxy=settings.proxy_url,
     )
     await trio.to_thread.run_sync(book.load)
+    whole = with_accounts(loaded, book.declared())
     live = Live(
-        table=loaded.table,
+        table=whole.table,
         pool=Pool(disable_cooling=settings.disable_cooling),
         settings=settings,
         transport=WithDemo(WithTaps(transport)),
@@ -67,7 +68,7 @@ async def main(loaded: Loaded, ready: Callable[[str], None] | None) -> None:
         app.live = replace(app.live, table=with_accounts(loaded, book.declared()).table)
 
     book.on_change = regenerate
-    for warning in with_accounts(loaded, book.declared()).warnings:
+    for warning in whole.warnings:
         log.line("warn", "config", at=f"{warning.file}:{warning.line}", message=warning.message)
     try:
         async with trio.open_nursery() as background:

@@ -179,4 +179,5 @@ def with_prefix(prefixes: tuple[Prefix, ...]) -> tuple[Prefix, ...]:
     if any(prefix.text.lower() == _PREFIX for prefix in prefixes):
         return prefixes
     place = Place(Document.empty("built in"), ())
-    return (*prefixes, Prefix(text=_PREFIX, upstream="copilot", any_model=True, place=place))
+    prefix = Prefix(text=_PREFIX, upstream="copilot", any_model=True, builtin=True, place=place)
+    return (*prefixes, prefix)

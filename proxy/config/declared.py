@@ -102,11 +102,15 @@ class Alias(Struct, frozen=True, kw_only=True):
 
 
 class Prefix(Struct, frozen=True, kw_only=True):
-    """`text` + model asks `upstream` for the model; any model, or only those it is known to have."""
+    """`text` + model asks `upstream` for the model; any model, or only those it is known to have.
+
+    `builtin`: no file says it.
+    """
 
     text: str
     upstream: str
     any_model: bool = False
+    builtin: bool = False
     place: Place
 
 
