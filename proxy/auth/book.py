@@ -174,9 +174,10 @@ class AccountBook:
     # Files
 
     def load(self) -> None:
-        """The first look at the folder. Blocks."""
+        """The first look at the folder, before a table is made of it. Blocks."""
         files.sweep(self.folder, self._clock.now())
         self._look(files.scan(self.folder))
+        self._changed = False
 
     async def rescan(self) -> bool:
         """Looks at the folder; whether something changed. Raises OSError."""
