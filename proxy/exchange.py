@@ -1,11 +1,10 @@
 """The straight line: one model request from the client's bytes to the client's bytes.
 
-peek the head -> resolve to a plan -> open an answer (`first_answer`: rounds over targets and their
-credentials, in turn, raced or hedged; each attempt waits for its first useful event) -> commit to it ->
-relay it to the end -> record the result.
+peek the head -> resolve to a plan -> open an answer (rounds over targets and their credentials, in turn,
+raced or hedged; each attempt waits for its first useful event) -> commit -> relay -> record.
 
-This module knows no HTTP server and no provider by name. Whatever fails before the commit, which is
-`commit`, moves on; after it no byte is taken back or said twice.
+This module knows no HTTP server and no provider by name. What fails before `commit` moves on; after it
+no byte is taken back or said twice.
 """
 
 from __future__ import annotations
@@ -61,7 +60,6 @@ class Live(Struct):
     clock: Clock
     log: Log
     accounts: AccountBook | None = None
-    """Tokens of credentials that a login made."""
     labels: Labels = field(default_factory=Labels)
     hedges: HedgeBudget = field(default_factory=HedgeBudget)
 
@@ -88,20 +86,22 @@ async def run(ask: Ask, out: Responder, live: Live) -> None:
 
 async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
     """One request along its plan. Raises ProxyError where no upstream answered."""
-    ask, work.begun = work.ask, trio.current_time()
+    ask = work.ask
     if plan.sticky != "none" and has_choice(plan):
         work.session = session_of(ask.wire, ask.headers, work.top, ask.key, plan.sticky)
     opened = await first_answer(work, plan, live)
     usage: Usage | None = None
     try:
         await commit(opened, work, out)
-        # It answers: a probed account is back now, not when its stream is over.
-        live.pool.succeeded(opened.candidate, plan, trio.current_time(), work.session)
+        if not opened.over:
+            # It answers: a probed account is back now, not when its stream is over.
+            live.pool.succeeded(opened.candidate, plan, trio.current_time(), work.session)
         while True:
-            await relay(opened, work, out, live)
+            if not opened.over:
+                await relay(opened, work, out, live)
             usage, now = summed(usage, opened.usage), trio.current_time()
             broken = record(opened, work, plan, live, now)
-            further = await go_on(opened, work, plan, out, live)
+            further = await go_on(opened, work, plan, out, live) if broken is not None else None
             if further is None:
                 break
             opened = further
@@ -162,15 +162,19 @@ async def in_turn(work: Work, targets: Sequence[Target], plan: Plan, live: Live)
     pool = live.pool
     failure: ProxyError | None = None
     for target in targets:
-        for candidate in pool.order(target, plan, trio.current_time(), work.session):
-            if not pool.usable(candidate, trio.current_time()):
+        now = trio.current_time()
+        work.begun = work.begun or now
+        for candidate in pool.order(target, plan, now, work.session):
+            if failure is not None:
+                now = trio.current_time()
+            if not pool.usable(candidate, now):
                 continue
             try:
-                return await attempt(work, candidate, plan, live)
+                return await attempt(work, candidate, plan, live, now)
             except ProxyError as error:
                 if error.retry is Retry.NEVER:
                     raise
-                failure = error
+                failure, now = error, trio.current_time()
     if failure is None:
         failure = pool.exhausted(plan, trio.current_time())
         failure.retry = Retry.UPSTREAM
@@ -188,50 +192,51 @@ async def queued(work: Work, plan: Plan, live: Live, failure: ProxyError) -> Ope
             await wake.wait()
         if ticket.candidate is None:
             raise failure
-        return await attempt(work, ticket.candidate, plan, live)
+        return await attempt(work, ticket.candidate, plan, live, trio.current_time())
     finally:
         live.pool.leave(ticket)
 
 
 async def attempt(
-    work: Work, candidate: Candidate, plan: Plan, live: Live, after: Lane | None = None
+    work: Work, candidate: Candidate, plan: Plan, live: Live, now: float, after: Lane | None = None
 ) -> Opened:
     """One call to one credential, up to its first useful event. Raises ProxyError where it failed.
 
     `after`: the lane of a broken answer that this one goes on with. Cancelled where another call was
     faster or the client is gone: that counts neither as failure nor as success.
     """
-    work.attempts += 1
-    number, begun = work.attempts, trio.current_time()
+    work.attempts = number = work.attempts + 1
     label, log = live.labels.of(plan, candidate), live.log
-    opened = Opened(candidate, live.pool, label, number, begun)
+    opened = Opened(candidate, live.pool, label, number, now)
     live.pool.take(candidate)
     try:
-        await ask_upstream(opened, work, plan, live, after)
+        await ask_one(opened, work, plan, live, after)
     except (ProxyError, UpstreamBroken) as failure:
         error = opening.broken(failure) if isinstance(failure, UpstreamBroken) else failure
-        now = trio.current_time()
-        live.pool.failed(candidate, plan, error, now, work.session)
-        log.failed(work.ask, label, number, error, now - begun)
+        end = trio.current_time()
+        live.pool.failed(candidate, plan, error, end, work.session)
+        log.failed(work.ask, label, number, error, end - now)
         await opened.close()
         raise error from None
     except BaseException:
-        log.left(work.ask, label, number, trio.current_time() - begun)
+        log.left(work.ask, label, number, trio.current_time() - now)
         await opened.close()
         raise
-    log.answered(work.ask, label, number, trio.current_time() - begun)
+    log.answered(work.ask, label, number, trio.current_time() - now)
     return opened
 
 
-async def ask_upstream(
-    opened: Opened, work: Work, plan: Plan, live: Live, after: Lane | None
-) -> None:
+async def ask_one(opened: Opened, work: Work, plan: Plan, live: Live, after: Lane | None) -> None:
     """Sends the call and reads the answer as far as `attempt` says."""
     candidate = opened.candidate
     if work.ask.count and not provider_of(candidate.credential.provider).counts:
         opened.held = work.client.encode_count(tokens.estimate(work.request))
         return
-    reply = await opening.send(opened, work, plan, live.settings, live.transport, live.accounts)
+    book, transport = live.accounts, live.transport
+    if book is None or not candidate.credential.account:
+        opened.reply = reply = await transport.send(work.call(candidate, plan, live.settings))
+    else:
+        reply = await opening.with_token(opened, work, plan, live.settings, transport, book)
     wall = live.clock.now()
     live.pool.signals(candidate, reply.headers, trio.current_time(), wall)
     if reply.status >= 400:
@@ -268,44 +273,42 @@ async def commit(opened: Opened, work: Work, out: Responder) -> None:
 
 async def relay(opened: Opened, work: Work, out: Responder, live: Live) -> None:
     """Relays what follows the held bytes, to the end of this upstream."""
-    reply, client_lane = opened.reply, opened.lane
-    if opened.over or reply is None or client_lane is None:
+    reply, lane = opened.reply, opened.lane
+    if reply is None or lane is None:
         return
     if reply.patient:
-        await relay_rest(reply.receive, client_lane, work, out, live)
+        await relay_rest(reply.receive, lane, work, out, live)
     else:
         async with trio.open_nursery() as nursery:
             pump = Pump(reply)
             nursery.start_soon(pump.run)
-            await relay_rest(pump.receive, client_lane, work, out, live)
+            await relay_rest(pump.receive, lane, work, out, live)
             nursery.cancel_scope.cancel()
     opened.over = True
-    opened.usage = client_lane.usage
+    opened.usage = lane.usage
 
 
-async def relay_rest(
-    receive: Receive, client_lane: Lane, work: Work, out: Responder, live: Live
-) -> None:
+async def relay_rest(receive: Receive, lane: Lane, work: Work, out: Responder, live: Live) -> None:
     """The loop of the data path. Whatever breaks now is told in the client's stream, or resumed."""
     patience = live.settings.keepalive
-    feed, send_on = client_lane.feed, out.send
+    feed, send_on = lane.feed, out.send
     while True:
         try:
             data = await receive(patience)
         except UpstreamBroken as failure:
             reason = ErrorInfo(f"upstream failed: {failure.reason}", status=502)
-            await send_on(client_lane.fail(reason))
+            await send_on(lane.fail(reason))
             return
         if data is None:
-            if client_lane.finished or client_lane.failed is not None:
+            if lane.finished or lane.failed is not None:
                 return
             await send_on(work.keepalive)
             continue
-        await send_on(feed(data) if data else client_lane.eof())
+        await send_on(feed(data) if data else lane.eof())
         if not data:
             return
-        if client_lane.finished or client_lane.failed is not None:
-            if client_lane.resumable:
+        if lane.finished or lane.failed is not None:
+            if lane.resumable:
                 return
             patience = _AFTER_END
 
@@ -325,9 +328,9 @@ def record(opened: Opened, work: Work, plan: Plan, live: Live, now: float) -> Er
 async def go_on(
     opened: Opened, work: Work, plan: Plan, out: Responder, live: Live
 ) -> Opened | None:
-    """The call that takes up a broken answer; None if it was whole, or has to end as it is."""
+    """The call that takes up a broken answer; None if it has to end as it is."""
     broken = opened.lane
-    if broken is None or broken.failed is None:
+    if broken is None:
         return None
     await opened.close()
     work.broken.append(opened.candidate.credential.id)
@@ -340,7 +343,7 @@ async def go_on(
             if not live.pool.usable(candidate, trio.current_time()):
                 continue
             try:
-                further = await attempt(work, candidate, plan, live, after=broken)
+                further = await attempt(work, candidate, plan, live, trio.current_time(), broken)
             except ProxyError:
                 continue
             out.start(200, [])

@@ -42,7 +42,8 @@ def pause(
 
 def has_choice(plan: Plan) -> bool:
     """Whether it matters who served the same conversation before."""
-    return len(plan.targets) > 1 or any(len(target.candidates) > 1 for target in plan.targets)
+    targets = plan.targets
+    return len(targets) > 1 or (len(targets) == 1 and len(targets[0].candidates) > 1)
 
 
 def others_first(

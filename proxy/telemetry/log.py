@@ -36,13 +36,19 @@ class Log:
 
     def line(self, level: str, event: str, **fields: object) -> None:
         """Adds one line; control characters in values are escaped."""
+        if self._is_full():
+            return
         text = "".join(f" {name}={plain(value)}" for name, value in fields.items() if value != "")
         self._add(f"{level} {event}{text}")
 
+    def _is_full(self) -> bool:
+        """Asked before a line is made: under load most are only counted."""
+        if len(self._lines) < _MOST_LINES:
+            return False
+        self._lost += 1
+        return True
+
     def _add(self, text: str) -> None:
-        if len(self._lines) >= _MOST_LINES:
-            self._lost += 1
-            return
         second = int(time())
         if second != self._second:
             self._second, self._time = second, strftime("%H:%M:%S")
@@ -72,6 +78,8 @@ class Log:
 
     def answered(self, ask: Ask, label: Label, attempt: int, seconds: float) -> None:
         """An upstream call gave its first useful event after so long."""
+        if self._is_full():
+            return
         self._add(
             f"info attempt id={ask.id} n={attempt} {label.text} status=ok ms={int(seconds * 1000)}"
         )
@@ -80,6 +88,8 @@ class Log:
         self, ask: Ask, label: Label, attempt: int, error: ProxyError, seconds: float
     ) -> None:
         """An upstream call failed, before or after output began."""
+        if self._is_full():
+            return
         self._add(
             f"warn attempt id={ask.id} n={attempt} {label.text} status={error.status}"
             f" reason={plain(error.kind)} error={plain(error.message)} ms={int(seconds * 1000)}"
@@ -87,6 +97,8 @@ class Log:
 
     def left(self, ask: Ask, label: Label, attempt: int, seconds: float) -> None:
         """An upstream call was given up: another one was faster, or the client is gone."""
+        if self._is_full():
+            return
         self._add(
             f"info attempt id={ask.id} n={attempt} {label.text} status=left ms={int(seconds * 1000)}"
         )
@@ -95,6 +107,8 @@ class Log:
         self, ask: Ask, label: Label, usage: Usage | None, broken: ErrorInfo | None, seconds: float
     ) -> None:
         """A request was answered (perhaps with an error after output began)."""
+        if self._is_full():
+            return
         level = "info" if broken is None else "warn"
         tokens = f" tokens={usage.input or 0}+{usage.output or 0}" if usage is not None else ""
         reason = f" broken={plain(broken.message)}" if broken is not None else ""

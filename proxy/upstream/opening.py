@@ -83,19 +83,16 @@ class Opened(Struct):
             await self.reply.aclose()
 
 
-async def send(
+async def with_token(
     opened: Opened,
     work: Work,
     plan: Plan,
     settings: Settings,
     transport: Transport,
-    book: AccountBook | None,
+    book: AccountBook,
 ) -> Reply:
     """Sends the call; once more where a login's token was refused, or the model is served elsewhere."""
     candidate = opened.candidate
-    if book is None or not candidate.credential.account:
-        opened.reply = reply = await transport.send(work.call(candidate, plan, settings))
-        return reply
     for last in (False, True):
         credential = await book.ready(candidate.credential)
         call = work.call(structs.replace(candidate, credential=credential), plan, settings)
@@ -185,6 +182,7 @@ def join(opened: Opened, reply: Reply, work: Work, broken: Lane) -> None:
 
 async def _useful(opened: Opened, client_lane: Lane, reply: Reply, deadline: float) -> None:
     """Reads until something is useful, or the stream is over."""
+    more = False
     while True:
         data = await reply.receive()
         opened.held += client_lane.feed(data) if data else client_lane.eof()
@@ -196,8 +194,9 @@ async def _useful(opened: Opened, client_lane: Lane, reply: Reply, deadline: flo
             return
         if len(opened.held) > _HELD_LIMIT:
             raise inside(GARBLED)
-        if trio.current_time() > deadline:
+        if more and trio.current_time() > deadline:
             raise late()
+        more = True
 
 
 async def read_as_it_is(opened: Opened, reply: Reply) -> None:

@@ -330,9 +330,8 @@ class PassLane(Lane):
                 self._read_usage(seen, sign)
         if self.failed is None:
             for sign in signs.error:
-                at = seen.find(sign)
-                if at >= 0:
-                    self._read_error(seen, at)
+                if sign in seen:
+                    self._read_error(seen, seen.find(sign))
 
     def _read_error(self, seen: bytes, at: int) -> None:
         """The sign may be a mere `"error": null`; a line that is not whole is looked at again."""
