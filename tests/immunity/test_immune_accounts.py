@@ -132,6 +132,8 @@ async def ask(live, body, wire="chat"):
     return out
 
 
+SHAPES = {"chat": "choices", "responses": "output", "anthropic": "content", "gemini": "candidates"}
+"""A member that only the answers of this protocol have."""
 CHAT = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hi"}]}
 KEPT = {"copilot_token": "tid=kept", "copilot_token_expiry": "2099-01-01T00:00:00Z"}
 
@@ -216,6 +218,7 @@ async def test_row_34_a_model_served_only_on_responses_is_answered_and_remembere
             await run(request, out, live)
             assert out.status == 200
             assert b"Hi" in out.body
+            assert SHAPES[wire] in msgspec.json.decode(out.body)
             await trio.sleep(2)
         ends = [call.url.rpartition("/")[2] for call in mock.served()]
         assert ends == ["completions", "responses", "responses", "responses"]
