@@ -237,6 +237,7 @@ async def ask_one(opened: Opened, work: Work, plan: Plan, live: Live, after: Lan
         opened.reply = reply = await transport.send(work.call(candidate, plan, live.settings))
     else:
         reply = await opening.with_token(opened, work, plan, live.settings, transport, book)
+        candidate = opened.candidate  # the account may have been asked on another wire
     wall = live.clock.now()
     live.pool.signals(candidate, reply.headers, trio.current_time(), wall)
     if reply.status >= 400:
