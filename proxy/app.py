@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
 from proxy import handover
 from proxy.accounts.pool import Pool
+from proxy.auth.book import AccountBook
+from proxy.auth.files import folder_of
 from proxy.clock import Clock
 from proxy.exchange import Live
+from proxy.net.tap import WithTaps
 from proxy.net.transport import Transport
-from proxy.reload import Generation
+from proxy.reload import Generation, Origin
+from proxy.routing.load import with_accounts
 from proxy.sources import Watch
 from proxy.store import keeper, xdg
 from proxy.surface.router import App
@@ -26,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from proxy.config.model import Settings
-    from proxy.reload import Origin
     from proxy.routing.load import Loaded
 
 _FLUSH: Final = 0.5
@@ -57,17 +61,33 @@ class Application:
         self._ready = ready
         self._log = Log(debug=settings.debug)
         self._transport = Transport()
+        clock = Clock()
+        self._book = AccountBook(
+            folder_of(settings.auth_dir),
+            transport=self._transport,
+            clock=clock,
+            log=self._log,
+            options=loaded.declared.copilot,
+            proxy=settings.proxy_url,
+        )
+        self._book.load()
+        loaded = with_accounts(loaded, self._book.declared())
         self._app = App(
             Live(
                 table=loaded.table,
                 pool=Pool(disable_cooling=settings.disable_cooling),
                 settings=settings,
-                transport=WithDemo(self._transport),
-                clock=Clock(),
+                transport=WithDemo(WithTaps(self._transport)),
+                clock=clock,
                 log=self._log,
+                accounts=self._book,
             )
         )
-        self._generation = Generation(loaded, self._app, origin, os.environ)
+        self._origin = origin
+        whole = Origin(
+            place=origin.place, files=origin.files, folders=origin.folders, reread=self._reread
+        )
+        self._generation = Generation(loaded, self._app, whole, os.environ)
         name = f"{xdg.name_of(origin.place)}.json"
         self._memory = xdg.folder(os.environ) / "accounts" / name
         self._keeping = trio.CancelScope()
@@ -80,6 +100,12 @@ class Application:
             where = f"{warning.file}:{warning.line}"
             self._log.line("warn", "config", at=where, message=warning.message)
 
+    def _reread(self) -> Loaded:
+        """The configuration read anew, with the accounts as they are. Raises ConfigError."""
+        loaded = self._origin.reread()
+        self._book.configure(loaded.declared.copilot, loaded.settings.proxy_url)
+        return with_accounts(loaded, self._book.declared())
+
     async def run(self) -> None:
         """The root nursery: the server, the log writer, the watchers of signals and files."""
         self._stop = Stop()
@@ -88,6 +114,10 @@ class Application:
                 background.start_soon(self._flush)
                 await background.start(self._transport.run)
                 await background.start(self._keep)
+                self._book.on_change = partial(
+                    background.start_soon, self._generation.reload, "accounts"
+                )
+                await background.start(self._book.run)
                 async with trio.open_nursery() as serving:
                     await background.start(self._signals, background, serving.cancel_scope)
                     background.start_soon(self._end, serving.cancel_scope)
@@ -121,11 +151,7 @@ class Application:
         async def changed() -> None:
             await generation.reload("watch")
 
-        async def accounts_changed() -> None:
-            await generation.reload("accounts")
-
         background.start_soon(Watch(generation.config_places, generation.digest).run, changed)
-        background.start_soon(Watch(generation.account_places).run, accounts_changed)
 
     async def _signals(
         self,

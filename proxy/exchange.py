@@ -208,7 +208,7 @@ async def attempt(
     """
     work.attempts = number = work.attempts + 1
     label, log = live.labels.of(plan, candidate), live.log
-    opened = Opened(candidate, live.pool, label, number, now)
+    opened = Opened(candidate, candidate, live.pool, label, number, now)
     live.pool.take(candidate)
     try:
         await ask_one(opened, work, plan, live, after)
@@ -238,7 +238,9 @@ async def ask_one(opened: Opened, work: Work, plan: Plan, live: Live, after: Lan
     if book is None or not candidate.credential.account:
         opened.reply = reply = await transport.send(work.call(candidate, plan, live.settings))
     else:
-        reply = await opening.with_token(opened, work, plan, live.settings, transport, book)
+        settings, clock = live.settings, live.clock
+        reply = await opening.with_token(opened, work, plan, settings, transport, book, clock)
+        candidate = opened.asked  # the account may have been asked on another wire
     if reply.status >= 400:
         raise await opening.refused(reply, candidate, live.clock.now())
     if after is not None:

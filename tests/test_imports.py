@@ -63,7 +63,9 @@ ALLOWED = {
 """Area -> areas it may import besides its own and BASE. `cli` and `__main__` may import everything."""
 MODULES_ONLY = {
     ("accounts", "config"): {"proxy.config.model"},
-    ("auth", "config"): {"proxy.config.model"},
+    ("auth", "config"): {"proxy.config.model", "proxy.config.declared"},
+    ("auth", "net"): {"proxy.net.api", "proxy.net.fetch"},
+    ("auth", "upstream"): {"proxy.upstream.copilot", "proxy.upstream.copilot_facts"},
     ("upstream", "config"): {"proxy.config.model"},
     ("exchange", "config"): {"proxy.config.model"},
     ("routing", "config"): {
@@ -91,6 +93,7 @@ MODULES_ONLY = {
 """Edges that hold for some modules of the lower area only."""
 TYPES_ONLY = {
     ("exchange", "proxy.surface.http"),  # the protocol of a responder; its server stays unknown
+    ("auth", "proxy.telemetry.log"),  # where it says what happened to an account
     ("reload", "proxy.routing.load"),  # what it is handed, not what it makes
     ("reload", "proxy.surface.router"),
     ("reload", "proxy.telemetry.log"),
@@ -111,6 +114,7 @@ PLACES = {
     "quart_trio": {"surface/asgi.py"},
     "httptools": {"http1"},
     "argparse": {"cli"},
+    "segno": {"cli"},
     "ruamel": {"config"},
     "tomlkit": {"config"},
     "yaml": {"config"},

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from proxy.cli.main import CONFIG, OK, parser, read, two_dashes
+from proxy.cli.offline import with_accounts
 from proxy.config.diagnose import ConfigError, render
 from proxy.config.settings import refuse_open
 from proxy.jsonio import encode
@@ -22,7 +23,7 @@ def run(arguments: list[str]) -> int:
     options.add_argument("--json", action="store_true")
     found = options.parse_args(two_dashes(arguments))
     try:
-        loaded = read(found)
+        loaded = with_accounts(read(found))
         if loaded.config:
             refuse_open(loaded.settings)
     except ConfigError as error:

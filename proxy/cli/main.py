@@ -23,14 +23,24 @@ CONFIG: Final = 78
 """EX_CONFIG of sysexits.h."""
 
 _GROUPS: Final = groups()
-_SINGLE_DASH: Final = ("config", "routes", "host", "port", "json", "help", "version")
+_SINGLE_DASH: Final = (
+    *("config", "routes", "host", "port", "json", "help", "version", "no-browser"),
+)
 """Options that CLIProxyAPI, or a habit from it, spells with one dash."""
+_DEFAULTS: Final = {"accounts": "list"}
+"""What a group of commands does when none of them is named."""
+_LOGINS: Final = {
+    "copilot-login": ("login", "copilot"),
+    "github-copilot-login": ("login", "copilot", "--account-type", "individual"),
+}
+"""CLIProxyAPI's login flags, and what they are here."""
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """Errors in one line, with the nearest option; exit status 2."""
 
     def error(self, message: str) -> NoReturn:
+        """One line, and the end."""
         unknown = message.partition("unrecognized arguments: ")[2].split(" ")[0]
         near = closest(unknown, [o for a in self._actions for o in a.option_strings])
         hint = f"; did you mean {near}?" if unknown and near else ""
@@ -47,6 +57,8 @@ def run(arguments: list[str]) -> int:
         sys.stdout.write(help_of([verb, *rest]))
         return OK
     seconds = _GROUPS[verb]
+    if verb in _DEFAULTS and (not rest or rest[0].startswith("-")):
+        rest = [_DEFAULTS[verb], *rest]
     if seconds and (not rest or rest[0] not in seconds):
         return unknown(f"'{verb}' command", rest[0] if rest else "", seconds)
     try:
@@ -71,7 +83,7 @@ def unknown(kind: str, word: str, known: Iterable[str]) -> int:
 
 def parser(verb: str) -> argparse.ArgumentParser:
     """The options that all verbs share which read a configuration."""
-    made = _Parser(prog=f"pointsman {verb}", add_help=False, allow_abbrev=False)
+    made = Parser(prog=f"pointsman {verb}", add_help=False, allow_abbrev=False)
     made.add_argument("--config", metavar="FILE")
     made.add_argument("--routes", metavar="DIR", action="append", default=[])
     return made
@@ -106,6 +118,11 @@ def two_dashes(arguments: list[str]) -> list[str]:
 def _verb(arguments: list[str]) -> tuple[str, list[str]]:
     if arguments and not arguments[0].startswith("-"):
         return arguments[0], arguments[1:]
+    for index, word in enumerate(arguments):
+        login = _LOGINS.get(word.lstrip("-")) if word.startswith("-") else None
+        if login is not None:
+            verb, *words = login
+            return verb, [*words, *arguments[:index], *arguments[index + 1 :]]
     return "serve", arguments
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from proxy.cli.main import OK, parser, read, two_dashes
+from proxy.cli.offline import with_accounts
 from proxy.jsonio import encode
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def listed(arguments: list[str]) -> int:
     options = parser("routes list")
     options.add_argument("--json", action="store_true")
     found = options.parse_args(two_dashes(arguments))
-    table = read(found).table
+    table = with_accounts(read(found)).table
     plans = [(model.id, table.resolve(model.id)) for model in table.listed()]
     if found.json:
         answer = [

@@ -14,6 +14,7 @@ import msgspec
 
 from proxy.accounts.pool import Pool
 from proxy.cli.main import FAILED, OK, USAGE, parser, read, two_dashes
+from proxy.cli.offline import with_accounts
 from proxy.cli.verbs import WIRES
 from proxy.clock import minute_of_day
 from proxy.explain import explain
@@ -46,7 +47,7 @@ def run(arguments: list[str]) -> int:
     options.add_argument("--key", default="")
     options.add_argument("--json", action="store_true")
     found = options.parse_args(two_dashes(arguments))
-    loaded = read(found)
+    loaded = with_accounts(read(found))
     try:
         body = _body(found.request, found.surface, found.model)
         ask = Ask(

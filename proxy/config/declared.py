@@ -10,8 +10,10 @@ from msgspec import Struct
 
 from proxy.config.diagnose import Path, Source, finding
 from proxy.config.model import (
+    CopilotOptions,
     Credential,
     Hedge,
+    ListedModel,
     OnBreak,
     Policy,
     Sticky,
@@ -49,10 +51,12 @@ class OfferedModel(Struct, frozen=True, kw_only=True):
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """A credential of a config.yaml section and the models it brings.
+    """A credential of a config.yaml section or an account file, and the models it brings.
 
     `group`: the provider whose rotation it joins. `models` empty: the provider's built-in list.
     `excluded`: lower-case globs over client ids. `owner`, `kind`: how its own models are listed.
+    `listed`: the account's own list (name upstream, entry), in place of both. `side`: it serves only
+    these, since the account speaks another wire for them; other names ask its main credential.
     """
 
     credential: Credential
@@ -63,14 +67,20 @@ class Account(Struct, frozen=True, kw_only=True):
     prefix: str = ""
     owner: str = ""
     kind: str = ""
+    listed: tuple[tuple[str, ListedModel], ...] = ()
+    side: bool = False
 
 
 class Upstream(Struct, frozen=True, kw_only=True):
-    """An upstream of routes.d: its credentials in order; `builtin`: it brings its provider's list."""
+    """An upstream of routes.d: its credentials in order; `builtin`: it brings its provider's list.
+
+    `accounts`: the provider whose accounts it stands for; it has no credentials of its own then.
+    """
 
     name: str
     credentials: tuple[Credential, ...]
     builtin: bool = False
+    accounts: str = ""
     place: Place
 
 
@@ -99,11 +109,15 @@ class Alias(Struct, frozen=True, kw_only=True):
 
 
 class Prefix(Struct, frozen=True, kw_only=True):
-    """`text` + model asks `upstream` for the model; any model, or only those it is known to have."""
+    """`text` + model asks `upstream` for the model; any model, or only those it is known to have.
+
+    `builtin`: no file says it.
+    """
 
     text: str
     upstream: str
     any_model: bool = False
+    builtin: bool = False
     place: Place
 
 
@@ -158,5 +172,6 @@ class Declared(Struct, frozen=True, kw_only=True):
     """`oauth-excluded-models` by channel: lower-case globs over client ids."""
     strategy: Strategy = "round-robin"
     force_prefix: bool = False
+    copilot: CopilotOptions = CopilotOptions()
     now: int = 0
     """Unix time of loading: the creation date of models that have none."""

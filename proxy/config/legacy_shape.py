@@ -168,7 +168,6 @@ CONFIG: Final[dict[str, Shape]] = {
 }
 
 INERT: Final[dict[str, str]] = {
-    "copilot-api-key": "Copilot accounts are not available yet",
     "grok-api-key": "Grok accounts are not available yet",
     "grok": "Grok accounts are not available yet",
     "kiro": "Kiro accounts are not available yet",

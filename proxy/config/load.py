@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from proxy.config import env, settings, tomlio
+from proxy.config import copilot, env, settings, tomlio
 from proxy.config.declared import Declared
 from proxy.config.diagnose import ConfigError, Problem, Report
 from proxy.config.document import SIZE, Document, decoded
@@ -80,7 +80,8 @@ def read(
     files = _route_files(folders, report)
     if not files and not routes and not accounts and file is None:
         files = [DEMO]
-    groups = {account.group for account in accounts}
+    options = copilot.of_legacy(empty, environ, report)
+    groups = {account.group for account in accounts} | copilot.GROUPS
     compiled = Routes(report, environ, groups, found.proxy_url, found.api_keys)
     documents = [_document(path, report, texts) for path in files]
     for path, document in zip(files, documents, strict=True):
@@ -97,6 +98,8 @@ def read(
         declared=replace(
             declared,
             accounts=accounts,
+            prefixes=copilot.with_prefix(declared.prefixes),
+            copilot=replace(options, **compiled.copilot),
             mappings=mappings,
             excluded=excluded,
             strategy=settings.strategy_of(empty),

@@ -13,7 +13,9 @@ from msgspec import Struct
 from proxy.convo.model import Capability, Reasoning
 from proxy.secret import Secret
 
-Provider: TypeAlias = Literal["openai-compat", "claude", "codex", "gemini", "vertex", "demo"]
+Provider: TypeAlias = Literal[
+    "openai-compat", "claude", "codex", "gemini", "vertex", "copilot", "demo"
+]
 WireName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini"]
 Policy: TypeAlias = Literal["failover", "balance", "race", "hedge"]
 Strategy: TypeAlias = Literal[
@@ -30,6 +32,29 @@ class Timeouts(Struct, frozen=True, kw_only=True):
     connect: float = 10.0
     first_event: float = 300.0
     idle: float = 300.0
+
+
+class CopilotOptions(Struct, frozen=True, kw_only=True):
+    """How Copilot accounts behave. Empty texts: what `proxy/upstream/data/copilot.toml` says."""
+
+    account_type: str = ""
+    """`individual`, `business`, `enterprise`: for account files that name none."""
+    header_profile: str = ""
+    """`cli` or `vscode-chat`; empty = by model."""
+    cli_models: tuple[str, ...] = ()
+    vscode_models: tuple[str, ...] = ()
+    persist: bool = True
+    """Later requests under one prompt cache key count as the agent's."""
+    force_agent: bool = False
+    """Every request says that an agent sent it. May break GitHub's terms."""
+    initiator: Literal["payload", "turn"] = "payload"
+    """`payload`: by the signals of the whole body, as CLIProxyAPI; `turn`: by who wrote the last item."""
+    base_url: str = ""
+    proxy: str = ""
+    github_url: str = ""
+    github_api_url: str = ""
+    client_id: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Credential(Struct, frozen=True, kw_only=True):
@@ -71,6 +96,7 @@ class Credential(Struct, frozen=True, kw_only=True):
     plan, the account rests until its quota starts anew."""
     account: str = ""
     """Name of the account file that holds the token; empty = `key` is all that is needed."""
+    copilot: CopilotOptions | None = None
 
 
 class Candidate(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from proxy.config import keys, routes_lint
+from proxy.config import copilot, keys, routes_lint
 from proxy.config.declared import Alias, Declared, Prefix, Route, Rule, Upstream
 from proxy.config.diagnose import nearest, quoted
 from proxy.config.model import ClientKey, Credential, PayloadRule, Timeouts
@@ -47,6 +47,8 @@ class Routes:
     ) -> None:
         self.payload: list[PayloadRule] = []
         self.keys: dict[str, ClientKey] = {}
+        self.copilot: dict[str, object] = {}
+        """What `provider = "copilot"` says: members of `CopilotOptions`."""
         self._report = report
         self._environ = environ
         self._known = known
@@ -157,6 +159,11 @@ class Routes:
             message = f"upstream {quoted(name)} needs 'wire' or 'provider'"
             file.error("missing-key", message, path, key=True)
         if not word and entry.get("provider"):
+            return
+        if copilot.upstream_of(word, file.document, entry, path, self._report, self.copilot):
+            self._upstreams[name] = Upstream(
+                name=name, credentials=(), accounts=word, place=file.place(path)
+            )
             return
         provider, own_wire, base = PROVIDERS[word or WIRES.get(wire, "openai-compat")]
         if word and wire and wire != own_wire:

@@ -23,6 +23,16 @@ ROUTES: Final[dict[str, Shape]] = {
             "timeouts": {"connect": "seconds", "first-event": "seconds", "idle": "seconds"},
             "limits": {"in-flight": "int", "queue": "int", "wait": "seconds"},
             "overage": "text",
+            "account-type": "text",
+            "header-profile": "text",
+            "cli-header-models": ["text"],
+            "vscode-chat-header-models": ["text"],
+            "agent-initiator-persist": "bool",
+            "force-agent-call": "bool",
+            "initiator": "text",
+            "github-url": "text",
+            "github-api-url": "text",
+            "client-id": "text",
         }
     },
     "models": {
@@ -93,12 +103,13 @@ PROVIDERS: Final[dict[str, tuple[Provider, WireName, str]]] = {
     "gemini": ("gemini", "gemini", "https://generativelanguage.googleapis.com"),
     "vertex": ("vertex", "gemini", "https://aiplatform.googleapis.com"),
     "demo": ("demo", "chat", "demo:"),
+    "copilot": ("copilot", "chat", ""),
 }
 """Provider, its wire, and the base URL it has when none is given."""
 
 LATER: Final[dict[str, tuple[str, ...]]] = {
     "provider": (
-        "copilot", "gemini-cli", "antigravity", "qwen", "iflow", "kiro", "grok", "aistudio",
+        "gemini-cli", "antigravity", "qwen", "iflow", "kiro", "grok", "aistudio",
     ),
 }  # fmt: skip
 """Words of the language that this version does not carry out yet: an error, not a silent change."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, overload
 
 from msgspec import Struct
@@ -26,6 +27,8 @@ class Call(Struct, kw_only=True):
     connect_timeout: float = 10.0
     first_timeout: float = 300.0
     idle_timeout: float = 300.0
+    tap: Callable[[bytes], None] | None = None
+    """Sees every piece of a good answer's body, and b"" at its end. It may not raise."""
 
 
 class Reply(Protocol):

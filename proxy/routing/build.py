@@ -53,9 +53,18 @@ class _Builder:
         self._upstreams: dict[str, Upstream] = {u.name: u for u in declared.upstreams}
         self._targets = {(u, m or r.id) for r in declared.routes for u, m in r.to}
         self._groups: dict[str, dict[str, Credential]] = {}
+        self._sides: dict[tuple[str, str], Credential] = {}
+        self._spelled: dict[tuple[str, str], str] = {}
         for account in declared.accounts:
-            group = self._groups.setdefault(account.group, {})
-            group[account.credential.id] = account.credential
+            credential = account.credential
+            if account.side:
+                self._sides |= {
+                    (credential.account, name): credential for name, _ in account.listed
+                }
+            else:
+                self._groups.setdefault(account.group, {})[credential.id] = credential
+            for name, _ in account.listed:
+                self._spelled[account.group, name.lower()] = name
 
     def table(self) -> Table:
         declared = self._declared
@@ -82,7 +91,10 @@ class _Builder:
 
     def ask(self, upstream: str, model: str, any_model: bool) -> Plan | None:
         """The plan of a model at one upstream; None when it is not known there and has to be."""
+        model = self._spelled.get((upstream, model.lower()), model)
         if not any_model and not self._serves(upstream, model):
+            return None
+        if upstream not in self._upstreams and upstream not in self._groups:
             return None
         return self._plan(model, ((upstream, model),), "failover", self._declared.strategy, model)
 
@@ -106,6 +118,8 @@ class _Builder:
                 message = f"alias {quoted(alias.name)} leads to {to}, which no upstream has"
                 yield alias.place.warning(NOWHERE, message, hint=hint(alias.to, alias.name))
         for prefix in self._declared.prefixes:
+            if prefix.builtin:
+                continue  # it hides the account's own second names, which mean the same
             hidden = sorted(id for id in self._offers if id.startswith(prefix.text))
             if prefix.any_model and hidden:
                 message = f"prefix {quoted(prefix.text)} hides the model {quoted(hidden[0])}"
@@ -131,7 +145,9 @@ class _Builder:
 
     def _own(self, account: Account) -> Iterator[tuple[str, Candidate, ListedModel, Effort | None]]:
         excluded = [Pattern(glob) for glob in account.excluded]
-        if account.models:
+        if account.listed:
+            models = list(account.listed)
+        elif account.models:
             models = [(m.name, self._custom(account, m)) for m in account.models]
         elif account.builtin:
             models = [(m.id, m) for m in models_of(account.credential.provider)]
@@ -236,14 +252,9 @@ class _Builder:
         targets: list[Target] = []
         effort: Effort | None = None
         for name, model in to:
-            upstream = self._upstreams.get(name)
-            credentials = (
-                upstream.credentials
-                if upstream is not None
-                else tuple(self._groups.get(name, {}).values())
-            )
             candidates: list[Candidate] = []
-            for credential in credentials:
+            for main in self._credentials(name):
+                credential = self._sides.get((main.account, model), main) if main.account else main
                 base, own = _effort(credential, model)
                 effort = effort or own
                 capability = _capability(base, alias, None)
@@ -259,6 +270,13 @@ class _Builder:
             strategy=strategy,
             reasoning=Reasoning(effort=effort) if effort else None,
         )
+
+    def _credentials(self, name: str) -> tuple[Credential, ...]:
+        upstream = self._upstreams.get(name)
+        if upstream is not None and not upstream.accounts:
+            return upstream.credentials
+        group = upstream.accounts if upstream is not None else name
+        return tuple(self._groups.get(group, {}).values())
 
     def _listed(self, route: Route, plan: Plan) -> ListedModel:
         first = next((c for t in plan.targets for c in t.candidates), None)

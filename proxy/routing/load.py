@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.config import load as files
+from proxy.config.declared import Declared
 from proxy.config.model import Settings, Warning_
 from proxy.routing.build import build
 from proxy.routing.table import Table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from proxy.config.declared import Account
 
 
 class Loaded(Struct, frozen=True, kw_only=True):
@@ -24,6 +28,8 @@ class Loaded(Struct, frozen=True, kw_only=True):
 
     settings: Settings
     table: Table
+    declared: Declared = Declared()
+    """What the table was built from; account files are added to it."""
     warnings: tuple[Warning_, ...] = ()
     config: str = ""
     routes: tuple[str, ...] = ()
@@ -48,6 +54,7 @@ def load(
     return Loaded(
         settings=found.settings,
         table=table,
+        declared=found.declared,
         warnings=(*found.warnings, *warnings),
         config=found.config,
         routes=found.routes,
@@ -55,6 +62,15 @@ def load(
         folders=found.folders,
         environ=found.environ,
     )
+
+
+def with_accounts(loaded: Loaded, accounts: tuple[Account, ...]) -> Loaded:
+    """The same with these accounts of files beside those of the configuration."""
+    _, before = build(loaded.declared)
+    declared = replace(loaded.declared, accounts=(*loaded.declared.accounts, *accounts))
+    table, warnings = build(declared)
+    kept = [warning for warning in loaded.warnings if warning not in before]
+    return replace(loaded, table=table, warnings=(*kept, *warnings))
 
 
 def again(before: Loaded, named: Sequence[str], cwd: str) -> Loaded:

@@ -26,6 +26,8 @@ from proxy.surface.fastlane import BODY_SECONDS, IDLE_SECONDS, WRITE_SECONDS, er
 from proxy.surface.http import Headers, HttpRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hypercorn.typing import (
         ASGIReceiveCallable,
         ASGISendCallable,
@@ -101,7 +103,7 @@ class OtherLane:
         self._draining = draining
         self._config = _config(settings)
         self._context = WorkerContext(None)
-        self._pages = make_pages()
+        self._pages = make_pages(lambda: app.is_ready() and not draining.is_set())
 
     async def serve(self, stream: Stream, unread: bytes) -> None:
         """One connection, to its end."""
@@ -284,8 +286,11 @@ class AsgiResponder:
         await self._send({"type": "http.response.body", "body": data, "more_body": more})
 
 
-def make_pages() -> QuartTrio:
-    """Pages for people and probes. Source: http-api sheet, section 2."""
+def make_pages(is_ready: Callable[[], bool]) -> QuartTrio:
+    """Pages for people and probes. Source: http-api sheet, section 2.
+
+    `/healthz`: the process answers. `/readyz`: it can serve some model, and the accounts are read.
+    """
     pages = QuartTrio("pointsman")
 
     async def front() -> Response:
@@ -295,11 +300,17 @@ def make_pages() -> QuartTrio:
     async def healthz() -> Response:
         return Response(b'{"status":"ok"}', content_type="application/json")
 
+    async def readyz() -> Response:
+        ready = is_ready()
+        body = b'{"status":"ready"}' if ready else b'{"status":"not ready"}'
+        return Response(body, status=200 if ready else 503, content_type="application/json")
+
     async def unknown(_error: Exception) -> Response:
         return Response("404 page not found", status=404, content_type="text/plain")
 
     pages.add_url_rule("/", "front", front)
     pages.add_url_rule("/healthz", "healthz", healthz)
+    pages.add_url_rule("/readyz", "readyz", readyz)
     pages.register_error_handler(404, unknown)
     pages.register_error_handler(405, unknown)
     return pages

@@ -73,6 +73,10 @@ class Responder(Protocol):
 class App(Protocol):
     """What the server serves."""
 
+    def is_ready(self) -> bool:
+        """Whether requests can be served now, for probes."""
+        ...
+
     def is_fast(self, method: bytes, path: bytes) -> bool:
         """Whether `handle` answers this; everything else is the other lane's. HEAD asks as GET."""
         ...

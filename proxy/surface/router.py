@@ -66,6 +66,11 @@ class App:
         self.live = live
         self._gate = Gate(live.settings.api_keys, live.settings.keys)
 
+    def is_ready(self) -> bool:
+        """Whether requests can be served: there is a model, and account files were looked at."""
+        book = self.live.accounts
+        return bool(self.live.table.listed()) and (book is None or book.loaded)
+
     def is_fast(self, method: bytes, path: bytes) -> bool:
         """Whether the fast lane serves this path; all else goes to the other lane."""
         return path.startswith(_FAST) and path != b"/v1/ws" and method != b"CONNECT"

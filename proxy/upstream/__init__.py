@@ -17,6 +17,7 @@ _MODULES = {
     "codex": ("codex", "PROVIDER"),
     "gemini": ("gemini", "PROVIDER"),
     "vertex": ("gemini", "VERTEX"),
+    "copilot": ("copilot", "PROVIDER"),
     "demo": ("openai_compat", "PROVIDER"),
 }
 _loaded: dict[str, Provider] = {}

@@ -5,7 +5,8 @@ A provider never translates and never selects. Everything here is pure; `exchang
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, TypeAlias
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
@@ -18,12 +19,18 @@ from proxy.net.api import Headers
 Action: TypeAlias = Literal["generate", "stream", "count"]
 
 
-class Client(Struct, frozen=True):
-    """What a provider may see of the client's request: its wire and headers (lower-case names)."""
+class Client(Struct):
+    """What a provider may see of the client's request: its wire, headers (lower-case names) and body
+    by top-level key, as it came.
+
+    `decided`: what a provider decided once for the request, whatever it is sent to.
+    """
 
     wire: str
     headers: Headers
     alt: str = ""
+    top: Body = {}
+    decided: bytes = b""
 
     def header(self, name: bytes) -> bytes:
         """The first value of a header, stripped; b"" if absent."""
@@ -54,8 +61,20 @@ class Provider(Protocol):
         ...
 
 
+@runtime_checkable
+class Tapping(Protocol):
+    """A provider that reads its answers on their way (only for credentials of account files)."""
+
+    def tap(self, candidate: Candidate, action: Action) -> Callable[[bytes], None] | None:
+        """What looks at the answer of this call; None = nobody."""
+        ...
+
+
 class AccountBook(Protocol):
     """Credentials whose token comes from a login and is renewed (`Credential.account`)."""
+
+    loaded: bool
+    """Whether the accounts were asked for their models, or the wait for that is over."""
 
     async def ready(self, credential: Credential) -> Credential:
         """The credential with a key, base URL and headers that are good now.
@@ -66,6 +85,10 @@ class AccountBook(Protocol):
 
     async def renew(self, credential: Credential) -> bool:
         """After a 401: whether there is a new token, so that the call is worth sending again."""
+        ...
+
+    def learn(self, candidate: Candidate, error: ProxyError) -> Candidate | None:
+        """After a 400: the same account on the wire that the model is served on, if the error says so."""
         ...
 
 

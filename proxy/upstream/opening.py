@@ -58,6 +58,9 @@ class Opened(Struct):
     """
 
     candidate: Candidate
+    """Whose place it took."""
+    asked: Candidate
+    """Who was asked: the same one, or its account on another wire."""
     slots: Slots
     label: Label
     number: int
@@ -104,14 +107,25 @@ async def with_token(
     settings: Settings,
     transport: Transport,
     book: AccountBook,
+    clock: Clock,
 ) -> Reply:
-    """Sends the call of an account with a login; once more with a fresh token if that was refused."""
-    candidate = opened.candidate
+    """Sends the call; once more where a login's token was refused, or the model is served elsewhere.
+
+    Raises ProxyError for a 400 that says nothing of the kind.
+    """
     for last in (False, True):
-        credential = await book.ready(candidate.credential)
-        call = work.call(structs.replace(candidate, credential=credential), plan, settings)
+        credential = await book.ready(opened.asked.credential)
+        call = work.call(structs.replace(opened.asked, credential=credential), plan, settings)
         opened.reply = reply = await transport.send(call)
-        if last or reply.status != 401 or not await book.renew(candidate.credential):
+        if last or reply.status not in (400, 401):
+            break
+        if reply.status == 400:
+            error = await refused(reply, opened.asked, clock.now())
+            other = book.learn(opened.asked, error)
+            if other is None:
+                raise error
+            opened.asked = other
+        elif not await book.renew(credential):
             break
         opened.reply = None
         await reply.aclose()
@@ -122,7 +136,7 @@ async def hold_back(
     opened: Opened, reply: Reply, work: Work, context: AnswerContext, *, resumes: bool
 ) -> None:
     """Reads a stream up to its first useful event. Raises ProxyError if it fails before."""
-    credential = opened.candidate.credential
+    credential = opened.asked.credential
     opened.lane = lane(wires.get(credential.wire), work.client, context, resumes=resumes)
     timeouts = credential.timeouts
     deadline = opened.begun + (timeouts.first_event or math.inf)
@@ -147,7 +161,7 @@ def join(opened: Opened, reply: Reply, work: Work, broken: Lane) -> None:
     """Makes this call go on with a broken answer. Raises ProxyError if it does not stream."""
     if not is_stream(reply):
         raise inside(ErrorInfo("the upstream answered without streaming", type="upstream_error"))
-    opened.lane = broken.go_on(wires.get(opened.candidate.credential.wire))
+    opened.lane = broken.go_on(wires.get(opened.asked.credential.wire))
     opened.held = _RESUMED if work.ask.framing == "sse" else b""
     opened.over = False
 
@@ -175,13 +189,13 @@ async def read_as_it_is(opened: Opened, reply: Reply) -> None:
     """Reads a whole answer that the client gets byte for byte."""
     opened.held = body = await reply.read(_ANSWER_LIMIT)
     if b'"error"' in body and _error_inside(body):
-        _raise_error_of(body, opened.candidate)
+        _raise_error_of(body, opened.asked)
 
 
 async def read_whole(opened: Opened, reply: Reply, work: Work, context: AnswerContext) -> None:
     """Reads a whole answer; folds or unfolds where one side streams and the other does not."""
     body = await reply.read(_ANSWER_LIMIT)
-    upstream = wires.get(opened.candidate.credential.wire)
+    upstream = wires.get(opened.asked.credential.wire)
     try:
         answer = upstream.decode_answer(body)
     except UnicodeDecodeError:
@@ -209,7 +223,7 @@ def _raise_error_of(body: bytes, candidate: Candidate) -> None:
 async def read_count(opened: Opened, reply: Reply, work: Work) -> None:
     """Reads a token count."""
     body = await reply.read(_ERROR_LIMIT)
-    if not work.same_wire(opened.candidate):
+    if not work.same_wire(opened.asked):
         body = work.client.encode_count(tokens.read_count(body))
     opened.held = body
 

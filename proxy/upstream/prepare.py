@@ -19,7 +19,7 @@ from proxy.routing import payload
 from proxy.routing.facts import Facts
 from proxy.routing.match import may_ask
 from proxy.upstream import get as provider_of
-from proxy.upstream.base import Action, Client
+from proxy.upstream.base import Action, Client, Tapping
 from proxy.upstream.request_facts import facts_of
 from proxy.wire.base import AnswerContext, Target, Wire
 from proxy.wire.refusals import JSON
@@ -95,7 +95,7 @@ class Work:
         self.continued: Request | None = None
         """What asks an upstream to go on with an answer that broke, instead of the client's request."""
         self._request: Request | None = None
-        self._seen = Client(ask.wire, ask.headers)
+        self._seen = Client(ask.wire, ask.headers, top=self.top)
 
     def _text(self, key: str) -> str:
         raw = self.top.get(key)
@@ -169,6 +169,9 @@ class Work:
             connect_timeout=timeouts.connect,
             first_timeout=timeouts.first_event,
             idle_timeout=timeouts.idle,
+            tap=provider.tap(candidate, action)
+            if credential.account and isinstance(provider, Tapping)
+            else None,
         )
 
     def _body(self, candidate: Candidate, plan: Plan) -> Body:

@@ -34,6 +34,9 @@ class App:
     def __init__(self, transport):
         self.transport = transport
 
+    def is_ready(self):
+        return True
+
     def is_fast(self, method, path):
         return path.startswith(b"/v1/")
 

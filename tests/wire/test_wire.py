@@ -20,9 +20,12 @@ PYZ = Path(os.environ.get("POINTSMAN_PYZ", ROOT / "dist" / "pointsman.pyz"))
 LISTED = tomllib.loads((ROOT / "tests" / "wire_deviations.toml").read_text(encoding="utf-8"))
 TABLES = ("deviation", "later", "open")
 GROUPS = (
+    *("copilot", "copilot-claude", "copilot-gemini"),
     *("claude-key", "codex-key", "gemini-key", "vertex-key", "openai-compat", "passthru-*"),
     *("auth", "balance", "errors", "headers", "models", "names", "routes", "streaming", "thinking"),
 )
+
+SINGLE = ("refresh/copilot",)
 
 
 def known() -> set[str]:
@@ -32,7 +35,8 @@ def known() -> set[str]:
 def scenarios() -> list[str]:
     found = (folder("wire") / "scenarios").glob("*/*.json")
     names = sorted(f"{path.parent.name}/{path.stem}" for path in found)
-    return [n for n in names if any(fnmatch.fnmatchcase(n, f"{group}/*") for group in GROUPS)]
+    asked = [*(f"{group}/*" for group in GROUPS), *SINGLE]
+    return [n for n in names if any(fnmatch.fnmatchcase(n, pattern) for pattern in asked)]
 
 
 @pytest.fixture(scope="module")

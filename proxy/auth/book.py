@@ -1,0 +1,421 @@
+"""All account files of the auth directory, kept current: read, watched, tokens renewed.
+
+A request asks `ready` for its account's token; one exchange at a time runs per account, whoever waits
+for it. `run` owns every task. When the set of accounts or their models changed, `on_change` is called.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import trio
+from msgspec.structs import replace
+
+from proxy.auth import files, github
+from proxy.auth.account import KIND, AccountView, CopilotAccount
+from proxy.auth.files import AccountFile, BadAccountFile
+from proxy.config.model import Candidate, CopilotOptions
+from proxy.errors import Fault, ProxyError, Retry
+from proxy.upstream import copilot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from proxy.clock import Clock
+    from proxy.config.declared import Account
+    from proxy.config.model import Credential, WireName
+    from proxy.net.api import Transport
+    from proxy.telemetry.log import Log
+    from proxy.upstream.copilot_facts import Model
+
+POLL: Final = 1.0
+"""Seconds between two looks at the folder and at what is due."""
+_FIRST_MODELS: Final = 1.0
+"""Seconds that a start waits for the accounts' own model lists."""
+_MODELS_KEPT: Final = 12 * 3600.0
+_BUSY: Final = 3600.0
+"""Tokens of accounts that nobody used for so many seconds are renewed when somebody does."""
+_JUST_RENEWED: Final = 10.0
+_QUIET: Final = 5.0
+"""How many times as long as a change took to be told nothing further is told."""
+_AT_ONCE: Final = 8
+"""Most exchanges and list requests at a time that no client waits for."""
+_MOST_LEARNED: Final = 500
+_NEXT: Final[dict[WireName, WireName]] = {"chat": "responses", "responses": "anthropic"}
+
+
+class AccountBook:
+    """See the module. `on_change` is called on the event loop, at most once per look at the folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        transport: Transport,
+        clock: Clock,
+        log: Log,
+        options: CopilotOptions = CopilotOptions(),  # noqa: B008  # frozen
+        proxy: str = "",
+        on_change: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.folder = folder
+        self.on_change = on_change
+        self.loaded = False
+        """Whether every account was asked for its models once, or the wait for it is over."""
+        self._transport = transport
+        self._clock = clock
+        self._log = log
+        self._options = options
+        self._proxy = proxy
+        self._began = int(clock.now())
+        self._stamps: dict[str, files.Stamp] = {}
+        self._accounts: dict[str, CopilotAccount] = {}
+        self._others: dict[str, AccountFile] = {}
+        self._lists: dict[tuple[Model, ...], tuple[Model, ...]] = {}
+        self._learned: dict[str, WireName] = {}
+        self._changed = False
+        self._quiet_until = 0.0
+        self._places = trio.CapacityLimiter(_AT_ONCE)
+        self._nursery: trio.Nursery | None = None
+
+    # What the rest of the program asks
+
+    def declared(self) -> tuple[Account, ...]:
+        """The accounts as the table takes them; those that are switched off are left out."""
+        return tuple(
+            declared
+            for account in tuple(self._accounts.values())
+            if not account.file.disabled
+            for declared in account.declared(self._learned, self._began)
+        )
+
+    def accounts(self) -> tuple[AccountView, ...]:
+        """All account files that can be read, by name."""
+        now = self._clock.now()
+        views = [account.view(now) for account in self._accounts.values()]
+        views += [
+            AccountView(name=f.name, kind=f.kind, label=f.label, state="unsupported")
+            for f in self._others.values()
+        ]
+        return tuple(sorted(views, key=lambda view: view.name))
+
+    async def ready(self, credential: Credential) -> Credential:
+        """The credential with a token that holds; renews it first where it is over.
+
+        Raises:
+            ProxyError: 401 when the login is refused or the account is gone, 503 when no token came.
+        """
+        account = self._accounts.get(credential.account)
+        if account is None or account.file.disabled:
+            raise _no_token(401)
+        now = self._clock.now()
+        account.used = now
+        if not account.fresh(now):
+            if account.may_ask(now) or account.renewing is not None:
+                await self._renew(account)
+            now = self._clock.now()
+            if not account.usable(now):
+                lasting = bool(account.refused) or not account.login
+                rejected = lasting or account.error.startswith("copilot_no_subscription")
+                raise _no_token(
+                    401 if rejected else 503,
+                    None if rejected else max(1.0, account.again - now),
+                )
+        return account.issue(credential)
+
+    async def renew(self, credential: Credential) -> bool:
+        """After a 401: whether there is a token that was not refused yet, so that a retry makes sense.
+
+        `credential`: as `ready` gave it, or the table's.
+        """
+        account = self._accounts.get(credential.account)
+        if account is None:
+            return False
+        old = account.token
+        if credential.key and old is not None and credential.key != old.value:
+            return True
+        if self._clock.now() - account.renewed < _JUST_RENEWED:
+            return not credential.key
+        if account.may_ask(self._clock.now()) or account.renewing is not None:
+            await self._renew(account)
+        return account.token is not None and account.token is not old
+
+    def learn(self, candidate: Candidate, error: ProxyError) -> Candidate | None:
+        """From a 400 that says that the model is served elsewhere: where to ask instead, once known.
+
+        The table asks there from its next generation on. None: the error says nothing of the kind.
+        """
+        account = self._accounts.get(candidate.credential.account)
+        if account is None or not _is_elsewhere(error):
+            return None
+        wire = _NEXT.get(candidate.credential.wire)
+        model = candidate.model.lower()
+        if wire is None:
+            # All three refused it: the next request starts over.
+            self._changed |= self._learned.pop(model, None) is not None
+            return None
+        if len(self._learned) >= _MOST_LEARNED and model not in self._learned:
+            return None
+        self._learned[model] = wire
+        self._changed = True
+        self._log.line("info", "learned", model=candidate.model, wire=wire)
+        return replace(candidate, credential=account.credential(wire))
+
+    def configure(self, options: CopilotOptions, proxy: str) -> None:
+        """The configuration was read anew: from now on these hold."""
+        if (options, proxy) == (self._options, self._proxy):
+            return
+        self._options, self._proxy = options, proxy
+        for account in tuple(self._accounts.values()):
+            account.configure(options, proxy)
+
+    # Files
+
+    def load(self) -> None:
+        """The first look at the folder, before a table is made of it. Blocks."""
+        files.sweep(self.folder, self._clock.now())
+        self._look(files.scan(self.folder))
+        self._changed = False
+
+    async def rescan(self) -> bool:
+        """Looks at the folder; whether something changed. Raises OSError."""
+        stamps = await trio.to_thread.run_sync(files.scan, self.folder)
+        if stamps == self._stamps:
+            return False
+        fresh = {n for n, stamp in stamps.items() if self._stamps.get(n) != stamp}
+        found = await trio.to_thread.run_sync(_read_all, self.folder, fresh)
+        self._look(stamps, found)
+        return True
+
+    def _look(
+        self,
+        stamps: dict[str, files.Stamp],
+        found: Mapping[str, AccountFile | BadAccountFile] | None = None,
+    ) -> None:
+        for name in self._stamps.keys() - stamps.keys():
+            self._drop(name)
+        old, self._stamps = self._stamps, stamps
+        if found is None:
+            found = _read_all(self.folder, set(stamps))
+        for name, file in found.items():
+            if isinstance(file, BadAccountFile):
+                self._drop(name)
+                self._log.line("warn", "account", file=name, skipped=str(file))
+            elif name in stamps:
+                self._put(file, new=name not in old)
+
+    def _drop(self, name: str) -> None:
+        self._others.pop(name, None)
+        if self._accounts.pop(name, None) is not None:
+            self._changed = True
+
+    def _put(self, file: AccountFile, *, new: bool) -> None:
+        self._stamps[file.name] = file.stamp
+        if file.kind != KIND:
+            self._drop(file.name)
+            self._others[file.name] = file
+            if new:
+                self._log.line("warn", "account", file=file.name, unsupported=file.kind)
+            return
+        self._others.pop(file.name, None)
+        account = self._accounts.get(file.name)
+        if account is None:
+            self._accounts[file.name] = CopilotAccount(file, self._options, self._proxy)
+        else:
+            before = account.shape()
+            account.reread(file)
+            if account.shape() == before:
+                return  # a new token alone, written by us or another program
+        self._changed = True
+
+    async def _write(self, account: CopilotAccount, changes: dict[str, object]) -> None:
+        if not changes:
+            return
+        name = account.file.name
+        try:
+            file = await trio.to_thread.run_sync(partial(files.update, self.folder, name, changes))
+        except FileNotFoundError:
+            return  # deleted meanwhile: the next look drops it
+        except (BadAccountFile, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            self._log.line("warn", "account", file=name, unsaved=reason or "")
+            return
+        # Our own write is no change to read again, unless somebody else wrote too.
+        account.file = file
+        self._stamps[name] = file.stamp
+
+    # Tasks
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Watches and renews until cancelled. Started once the models came, at the latest after 1 s."""
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                with trio.move_on_after(_FIRST_MODELS):
+                    await self._first_models(nursery)
+                self.loaded = True
+                self._tell()
+                task_status.started()
+                while True:
+                    await trio.sleep(POLL)
+                    await self._tick(nursery)
+            finally:
+                self._nursery = None
+                calls = copilot.PROVIDER.calls
+                if any(calls.values()):
+                    self._log.line("info", "copilot", user=calls[b"user"], agent=calls[b"agent"])
+
+    def attach(self, nursery: trio.Nursery) -> None:
+        """For a command, in place of `run`: exchanges may run in `nursery`; nothing is watched."""
+        self._nursery = nursery
+
+    async def test(self, name: str) -> AccountView:
+        """Asks for a token and the models now, also where the login was refused before."""
+        account = self._accounts[name]
+        if not account.file.disabled and account.login:
+            account.refused, account.again = "", 0.0
+            await self._renew(account)
+            if not account.error:
+                await self._models(account, trio.Event())
+        return account.view(self._clock.now())
+
+    async def _first_models(self, nursery: trio.Nursery) -> None:
+        """Asks all accounts for their models, and waits; those who are late go on in `nursery`."""
+        waiting = [trio.Event() for _ in self._accounts]
+        for account, done in zip(self._accounts.values(), waiting, strict=True):
+            nursery.start_soon(self._models, account, done)
+        for done in waiting:
+            await done.wait()
+
+    async def _tick(self, nursery: trio.Nursery) -> None:
+        try:
+            await self.rescan()
+        except OSError as error:
+            self._log.line("warn", "account", folder=self.folder, unread=error.strerror)
+        now = self._clock.now()
+        for account in self._accounts.values():
+            if account.file.disabled or account.renewing is not None or not account.may_ask(now):
+                continue
+            if account.token is not None and account.renew_at <= now < account.used + _BUSY:
+                nursery.start_soon(self._renew_ahead, account)
+            elif account.models_at == 0.0 or now - account.models_at > _MODELS_KEPT:
+                account.models_at = now
+                nursery.start_soon(self._models, account, trio.Event())
+        self._tell()
+
+    def _tell(self) -> None:
+        began = trio.current_time()
+        if not self._changed or began < self._quiet_until:
+            return
+        self._changed = False
+        self.on_change()
+        # A large table takes a moment to build: thousands of lists that come in are not told one by one.
+        self._quiet_until = began + _QUIET * (trio.current_time() - began)
+
+    async def _renew_ahead(self, account: CopilotAccount) -> None:
+        async with self._places:
+            await self._renew(account)
+
+    async def _renew(self, account: CopilotAccount) -> None:
+        """Waits for the one exchange of this account that runs, or starts it.
+
+        It runs in `run`'s nursery: a client that leaves ends its own waiting, not the exchange.
+        """
+        if account.renewing is None:
+            if self._nursery is None:
+                raise _no_token(503)
+            account.renewing = trio.Event()
+            self._nursery.start_soon(self._exchange, account)
+        await account.renewing.wait()
+
+    async def _exchange(self, account: CopilotAccount) -> None:
+        changes: dict[str, object] = {}
+        login = account.login
+        try:
+            token = await github.exchange(self._transport, login, account.options, account.proxy)
+        except github.LoginRefused as refused:
+            if account.login == login:
+                now = self._clock.now()
+                changes = account.rejected(refused.why, now, lasting=refused.lasting)
+            self._log.line("warn", "account", file=account.file.name, refused=refused.why)
+        except github.Unreachable as failure:
+            account.failed(failure.why, self._clock.now())
+            self._log.line("warn", "account", file=account.file.name, failed=failure.why)
+        except Exception as error:  # noqa: BLE001  # a background task: one account fails, not the server
+            account.failed("a fault of this program; see the log", self._clock.now())
+            self._log.crash("account", error)
+        else:
+            # A file that was replaced meanwhile holds another login, whose token this is not.
+            if account.login == login:
+                changes = account.succeeded(token, self._clock.now())
+                self._log.line("info", "account", file=account.file.name, renewed="yes")
+        finally:
+            done, account.renewing = account.renewing, None
+            if done is not None:
+                done.set()
+        await self._write(account, changes)
+
+    async def _models(self, account: CopilotAccount, done: trio.Event) -> None:
+        """Asks for the account's own list; the built-in one holds until it comes."""
+        account.models_at = max(self._clock.now(), 1.0)
+        try:
+            if account.file.disabled:
+                return
+            async with self._places:
+                used, credential = account.used, account.credential("chat")
+                try:
+                    issued = await self.ready(credential)
+                finally:
+                    account.used = used
+                models = await github.models(self._transport, issued)
+        except (ProxyError, github.Unreachable) as failure:
+            why = failure.why if isinstance(failure, github.Unreachable) else failure.message
+            self._log.line("warn", "account", file=account.file.name, models=why)
+            return
+        except Exception as error:  # noqa: BLE001  # a background task, as above
+            self._log.crash("account", error)
+            return
+        finally:
+            done.set()
+        if len(self._lists) > 200:
+            self._lists.clear()
+        if account.models != models:
+            # Thousands of accounts mostly have one list, and keep it once.
+            account.models = self._lists.setdefault(models, models)
+            self._changed = True
+
+
+def _read_all(folder: Path, names: set[str]) -> dict[str, AccountFile | BadAccountFile]:
+    found: dict[str, AccountFile | BadAccountFile] = {}
+    for name in sorted(names):
+        try:
+            found[name] = files.read(folder, name)
+        except FileNotFoundError:
+            continue
+        except BadAccountFile as bad:
+            found[name] = bad
+    return found
+
+
+def _no_token(status: int, retry_after: float | None = None) -> ProxyError:
+    """What a client is told; the reason stands in the log and in `accounts list`."""
+    refused = status == 401
+    message = "no valid token available" if refused else "no token could be fetched for now"
+    return ProxyError(
+        message,
+        fault=Fault.UPSTREAM,
+        status=status,
+        kind="authentication_error" if refused else "upstream_unavailable",
+        retry=Retry.CREDENTIAL,
+        retry_after=retry_after,
+    )
+
+
+def _is_elsewhere(error: ProxyError) -> bool:
+    """`unsupported_api_for_model`, by code or by the words that come with it."""
+    if error.status != 400:
+        return False
+    body = error.body[:4096]
+    return b"unsupported_api_for_model" in body or b"not accessible via the /" in body

@@ -1,0 +1,57 @@
+"""Looks at an answer's bytes on their way: the data path's transport, with `Call.tap` carried out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, overload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from proxy.net.api import Call, Reply, Transport
+
+
+class WithTaps:
+    """`api.Transport`. Calls without a tap pay one look at a member."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def send(self, call: Call) -> Reply:
+        """See `api.Transport`; good answers only are looked at."""
+        reply = await self._transport.send(call)
+        if call.tap is None or reply.status >= 300:
+            return reply
+        return TappedReply(reply, call.tap)
+
+
+class TappedReply:
+    """`api.Reply`. The tap gets every piece, and b"" at the end."""
+
+    def __init__(self, reply: Reply, tap: Callable[[bytes], None]) -> None:
+        self._reply = reply
+        self._tap = tap
+        self.status = reply.status
+        self.headers = reply.headers
+        self.patient = reply.patient
+
+    @overload
+    async def receive(self) -> bytes: ...
+    @overload
+    async def receive(self, patience: float) -> bytes | None: ...
+    async def receive(self, patience: float = 0.0) -> bytes | None:
+        """See `api.Reply`."""
+        data = await self._reply.receive(patience)
+        if data is not None:
+            self._tap(data)
+        return data
+
+    async def read(self, limit: int) -> bytes:
+        """See `api.Reply`."""
+        data = await self._reply.read(limit)
+        self._tap(data)
+        self._tap(b"")
+        return data
+
+    async def aclose(self) -> None:
+        """See `api.Reply`."""
+        await self._reply.aclose()

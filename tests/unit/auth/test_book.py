@@ -1,0 +1,431 @@
+"""The account book against a mock GitHub, on a clock that jumps: one exchange for all who wait, renewals
+ahead of time, refusals that last, files that come, change and go."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from proxy.accounts.pool import Pool
+from proxy.auth.book import AccountBook
+from proxy.config.declared import Declared
+from proxy.config.model import Candidate, CopilotOptions
+from proxy.errors import ProxyError
+from proxy.net.api import UpstreamBroken
+from proxy.routing.build import build
+from proxy.secret import Secret
+from proxy.telemetry.log import Log
+from tests.unit.auth.mock_github import GitHub, Reply, WallClock
+
+FILE = {
+    "type": "copilot",
+    "github_token": "gho_fake",
+    "account_type": "individual",
+    "email": "dev@example.com",
+    "mine": {"kept": [1.0, None]},
+}
+
+
+pytestmark = pytest.mark.usefixtures("inline_threads")
+
+
+def put(folder, name="a.json", **more):
+    (folder / name).write_text(json.dumps({**FILE, **more}))
+
+
+@asynccontextmanager
+async def running(folder, *tokens, options=None, log=None, **more):
+    clock = WallClock()
+    github = GitHub(clock, *(tokens or (None,)), **more)
+    book = AccountBook(
+        folder,
+        transport=github,
+        clock=clock,
+        log=log or Log(descriptor=-1),
+        options=options or CopilotOptions(),
+    )
+    book.load()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(book.run)
+        yield book, github
+        nursery.cancel_scope.cancel()
+
+
+def credential(book, wire="chat"):
+    return next(a.credential for a in book.declared() if a.credential.wire == wire)
+
+
+async def test_a_hundred_requests_on_an_expired_token_make_one_exchange(tmp_path, autojump_clock):
+    put(tmp_path, copilot_token="old", copilot_token_expiry="2020-01-01T00:00:00Z")
+    async with running(tmp_path, seconds=0.5) as (book, github):
+        book._accounts["a.json"].token = None
+        before, got = github.exchanges, []
+
+        async def ask():
+            got.append((await book.ready(credential(book))).key.reveal())
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(100):
+                nursery.start_soon(ask)
+        assert github.exchanges == before + 1
+        assert len(got) == 100
+        assert len(set(got)) == 1
+
+
+async def test_a_client_that_leaves_does_not_end_the_exchange_of_the_others(
+    tmp_path, autojump_clock
+):
+    put(tmp_path)
+    async with running(tmp_path) as (book, github):
+        book._accounts["a.json"].token = None
+        github.exchanges = 0
+        got = []
+
+        async def ask(scope):
+            with scope:
+                got.append((await book.ready(credential(book))).key)
+
+        first = trio.CancelScope()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask, first)
+            await trio.sleep(0.01)
+            nursery.start_soon(ask, trio.CancelScope())
+            await trio.sleep(0.01)
+            first.cancel()
+        assert (len(got), github.exchanges) == (1, 1)
+
+
+async def test_a_token_is_kept_in_the_file_with_everything_else(tmp_path, autojump_clock):
+    put(tmp_path)
+    async with running(tmp_path) as (book, _):
+        key = (await book.ready(credential(book))).key
+        await trio.sleep(3)
+    kept = json.loads((tmp_path / "a.json").read_bytes())
+    assert kept.pop("copilot_token") == key.reveal()
+    assert kept.pop("copilot_token_expiry").endswith("Z")
+    assert kept == FILE
+    assert (tmp_path / "a.json").stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+async def test_a_token_that_still_holds_is_used_without_asking(tmp_path, autojump_clock):
+    put(tmp_path, copilot_token="tid=kept", copilot_token_expiry="2099-01-01T00:00:00Z")
+    async with running(tmp_path) as (book, github):
+        assert (await book.ready(credential(book))).key.reveal() == "tid=kept"
+        assert github.exchanges == 0
+
+
+async def test_a_token_in_use_is_renewed_ahead_of_its_end(tmp_path, autojump_clock):
+    put(tmp_path)
+    async with running(tmp_path) as (book, github):
+        await book.ready(credential(book))
+        await trio.sleep(1600)
+        assert github.exchanges == 2
+        await book.ready(credential(book))
+        assert github.exchanges == 2
+
+
+async def test_a_token_that_nobody_uses_is_left_alone(tmp_path, autojump_clock):
+    put(tmp_path)
+    async with running(tmp_path) as (_, github):
+        await trio.sleep(4000)
+        assert github.exchanges == 1
+
+
+async def test_a_refused_login_is_asked_once_also_after_a_restart(tmp_path, autojump_clock):
+    put(tmp_path)
+    for _ in range(2):
+        async with running(tmp_path, Reply(401, {"message": "Bad credentials"})) as (book, github):
+            for _ in range(3):
+                with pytest.raises(ProxyError) as caught:
+                    await book.ready(credential(book))
+                assert caught.value.status == 401
+            await trio.sleep(100)
+            (view,) = book.accounts()
+            assert view.state == "refused"
+            assert view.last_error.startswith("copilot_auth_rejected")
+            asked = github.exchanges
+    assert asked == 0
+    put(tmp_path, github_token="gho_new")
+    async with running(tmp_path) as (book, _):
+        assert (await book.ready(credential(book))).key
+
+
+async def test_no_subscription_is_told_and_looked_at_again_later(tmp_path, autojump_clock):
+    put(tmp_path)
+    answer = Reply(403, {"message": "no seat"})
+    async with running(tmp_path, answer, None) as (book, github):
+        with pytest.raises(ProxyError) as caught:
+            await book.ready(credential(book))
+        assert caught.value.status == 401
+        assert "no seat" in book.accounts()[0].last_error
+        await trio.sleep(1900)
+        await book.ready(credential(book))
+        assert github.exchanges == 2
+
+
+@pytest.mark.parametrize(
+    "broken", [Reply(500, {}), Reply(200, b"<html>"), UpstreamBroken("connect", "refused")]
+)
+async def test_a_stumble_is_503_for_a_while_and_then_over(tmp_path, autojump_clock, broken):
+    put(tmp_path)
+    async with running(tmp_path, broken, None) as (book, github):
+        for _ in range(5):
+            with pytest.raises(ProxyError) as caught:
+                await book.ready(credential(book))
+        assert caught.value.status == 503
+        assert 0 < caught.value.retry_after <= 30
+        assert github.exchanges == 1
+        await trio.sleep(31)
+        assert (await book.ready(credential(book))).key
+
+
+async def test_a_failed_renewal_leaves_the_token_in_use_until_it_ends(tmp_path, autojump_clock):
+    put(tmp_path)
+    async with running(tmp_path, None, Reply(500, {})) as (book, _):
+        await book.ready(credential(book))
+        account = book._accounts["a.json"]
+        await trio.sleep(account.token.expires - book._clock.now() - 30)
+        assert (await book.ready(credential(book))).key.reveal() == "tid=1"
+        await trio.sleep(40)
+        with pytest.raises(ProxyError):
+            await book.ready(credential(book))
+
+
+async def test_a_401_renews_once_for_all_who_got_it(tmp_path, autojump_clock):
+    put(tmp_path, copilot_token="tid=kept", copilot_token_expiry="2099-01-01T00:00:00Z")
+    async with running(tmp_path) as (book, github):
+        used = await book.ready(credential(book))
+        answers = []
+
+        async def renew():
+            answers.append(await book.renew(used))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(renew)
+        assert (answers, github.exchanges) == ([True] * 20, 1)
+        assert await book.renew(used)
+        assert github.exchanges == 1
+        fresh = await book.ready(credential(book))
+        assert fresh.key != used.key
+        assert not await book.renew(fresh)  # it was renewed a moment ago: the fault lies elsewhere
+
+
+async def test_files_that_come_change_and_go_are_noticed_within_two_seconds(
+    tmp_path, autojump_clock
+):
+    put(tmp_path)
+    async with running(tmp_path) as (book, _):
+        generations = []
+        book.on_change = lambda: generations.append(len(book.declared()))
+        await trio.sleep(5)
+        generations.clear()
+        put(tmp_path, "b.json", github_token="gho_b")
+        await trio.sleep(2)
+        assert {view.name for view in book.accounts()} == {"a.json", "b.json"}
+        assert generations
+        put(tmp_path, "a.json", disabled=True)
+        await trio.sleep(2)
+        assert {a.credential.account for a in book.declared()} == {"b.json"}
+        assert book.accounts()[0].state == "paused"
+        draft = tmp_path / "draft"
+        draft.write_text(json.dumps({**FILE, "email": "new@example.com"}))
+        draft.rename(tmp_path / "a.json")
+        (tmp_path / "b.json").unlink()
+        await trio.sleep(2)
+        assert [view.label for view in book.accounts()] == ["new@example.com"]
+        with pytest.raises(ProxyError):
+            await book.ready(credential(book).__class__(**_gone(book)))
+
+
+async def test_new_settings_hold_from_the_next_request_on(tmp_path, autojump_clock):
+    put(tmp_path)
+    async with running(tmp_path) as (book, _):
+        await book.ready(credential(book))
+        book.configure(CopilotOptions(base_url="https://new.test"), "http://proxy:1")
+        told = await book.ready(credential(book))
+        assert (told.base_url, told.proxy) == ("https://new.test", "http://proxy:1")
+        assert told.key
+
+
+async def test_a_clock_that_goes_wrong_asks_no_more_often(tmp_path, autojump_clock):
+    put(tmp_path)
+    told = {"token": "tid=1", "expires_at": 1, "refresh_in": 1500}
+    async with running(tmp_path, told) as (book, github):
+        for _ in range(5):
+            assert (await book.ready(credential(book))).key
+        assert github.exchanges == 1
+    put(tmp_path)
+    async with running(tmp_path, {"token": "tid=1", "expires_at": 1}) as (book, github):
+        for _ in range(5):
+            with pytest.raises(ProxyError):
+                await book.ready(credential(book))
+        assert github.exchanges == 1
+        assert "clock" in book.accounts()[0].last_error
+
+
+async def test_a_new_token_from_another_program_is_used_and_changes_no_routes(
+    tmp_path, autojump_clock
+):
+    put(tmp_path)
+    async with running(tmp_path) as (book, _):
+        changes = []
+        await trio.sleep(2)
+        book.on_change = lambda: changes.append(1)
+        put(tmp_path, copilot_token="tid=theirs", copilot_token_expiry="2099-01-01T00:00:00Z")
+        await trio.sleep(2)
+        assert (await book.ready(credential(book))).key.reveal() == "tid=theirs"
+        assert changes == []
+
+
+def _gone(book):
+    told = credential(book)
+    return {name: getattr(told, name) for name in told.__struct_fields__} | {"account": "b.json"}
+
+
+async def test_broken_files_are_named_and_skipped(tmp_path, autojump_clock):
+    put(tmp_path)
+    (tmp_path / "broken.json").write_text("{not json")
+    (tmp_path / "empty.json").write_text("")
+    (tmp_path / "list.json").write_text("[1]")
+    (tmp_path / "latin.json").write_bytes(b'{"type": "\xff"}')
+    (tmp_path / "no-type.json").write_text("{}")
+    (tmp_path / "huge.json").write_bytes(b" " * (1024 * 1024 + 1))
+    (tmp_path / "other.json").write_text('{"type": "nope"}')
+    (tmp_path / "notes.txt").write_text("hello")
+    log = Log(descriptor=-1)
+    async with running(tmp_path, log=log) as (book, _):
+        names = ["broken", "empty", "list", "latin", "no-type", "huge"]
+        text = "".join(log._lines)
+        assert all(f"file={name}.json skipped=" in text for name in names)
+        states = {view.name: view.state for view in book.accounts()}
+        assert states == {"a.json": "ready", "other.json": "unsupported"}
+
+
+async def test_a_file_deleted_during_a_renewal_stays_deleted(tmp_path, autojump_clock):
+    put(tmp_path)
+    async with running(tmp_path) as (book, _):
+        (tmp_path / "a.json").unlink()
+        await book.renew(credential(book))
+        await trio.sleep(3)
+        assert book.accounts() == ()
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+async def test_the_models_of_the_account_take_the_place_of_the_built_in_list(
+    tmp_path, autojump_clock
+):
+    put(tmp_path)
+    async with running(tmp_path) as (book, _):
+        table, _ = build(Declared(accounts=book.declared()))
+        ids = {model.id for model in table.listed()}
+        own = {"gpt-4.1", "gpt-5.1-codex", "claude-x", "gemini-3-flash-preview"}
+        assert ids == own | {f"copilot-{id}" for id in own}
+        wires = {
+            name: table.resolve(name).targets[0].candidates[0].credential.wire
+            for name in ("gpt-4.1", "gpt-5.1-codex", "copilot-claude-x")
+        }
+        assert wires == {
+            "gpt-4.1": "chat",
+            "gpt-5.1-codex": "responses",
+            "copilot-claude-x": "anthropic",
+        }
+
+
+async def test_without_a_list_the_built_in_one_is_served(tmp_path, autojump_clock):
+    put(tmp_path)
+    async with running(tmp_path, models=Reply(500, {})) as (book, _):
+        table, _ = build(Declared(accounts=book.declared()))
+        assert len(table.listed()) == 42
+
+
+async def test_one_error_teaches_where_a_model_is_served(tmp_path, autojump_clock):
+    put(tmp_path)
+    async with running(tmp_path) as (book, _):
+        changed = []
+        book.on_change = lambda: changed.append(1)
+        candidate = Candidate(credential=credential(book), model="GPT-4.1")
+        body = b'{"error":{"message":"no","code":"unsupported_api_for_model"}}'
+        error = ProxyError("no", status=400, body=body)
+        other = book.learn(candidate, error)
+        assert other.credential.wire == "responses"
+        assert other.credential.account == "a.json"
+        assert book.learn(candidate, ProxyError("bad", status=400, body=b"{}")) is None
+        await trio.sleep(1.5)
+        assert changed
+        table, _ = build(Declared(accounts=book.declared()))
+        (target,) = table.resolve("gpt-4.1").targets
+        assert [c.credential.wire for c in target.candidates] == ["responses"]
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "endpoint", "expected"),
+    [
+        ({}, {}, "", "https://api.individual.githubcopilot.com"),
+        ({"account_type": " Business "}, {}, "", "https://api.business.githubcopilot.com"),
+        (
+            {"account_type": ""},
+            {"account_type": "enterprise"},
+            "",
+            "https://api.enterprise.githubcopilot.com",
+        ),
+        (
+            {"account_type": "business"},
+            {"account_type": "enterprise"},
+            "",
+            "https://api.business.githubcopilot.com",
+        ),
+        ({}, {}, "https://api.own.test/", "https://api.own.test"),
+        ({}, {"base_url": "https://conf.test"}, "https://api.own.test", "https://conf.test"),
+        (
+            {"base_url": "https://file.test/"},
+            {"base_url": "https://conf.test"},
+            "https://api.own.test",
+            "https://file.test",
+        ),
+        ({}, {}, "http://plain.test", "https://api.individual.githubcopilot.com"),
+        ({}, {}, "https://user@evil.test", "https://api.individual.githubcopilot.com"),
+    ],
+)
+async def test_where_an_account_is_served(
+    tmp_path, autojump_clock, file, options, endpoint, expected
+):
+    put(tmp_path, **file)
+    clock = WallClock()
+    told = {"token": "tid=1", "expires_at": clock.now() + 1800, "endpoints": {"api": endpoint}}
+    async with running(tmp_path, told, options=CopilotOptions(**options)) as (book, _):
+        assert (await book.ready(credential(book))).base_url == expected
+
+
+async def test_two_thousand_accounts_are_read_and_routed_in_two_seconds(tmp_path):
+    for number in range(2000):
+        put(tmp_path, f"copilot_{number:04}.json", github_token=f"gho_{number}")
+    began = time.perf_counter()
+    book = AccountBook(tmp_path, transport=GitHub(None), clock=_Now(), log=Log(descriptor=-1))
+    book.load()
+    table, _ = build(Declared(accounts=book.declared()))
+    assert time.perf_counter() - began < 2.0
+    plan = table.resolve("copilot-gpt-5")
+    assert len(Pool().order(plan.targets[0], plan, 0.0)) == 2000
+
+
+class _Now:
+    def now(self):
+        return time.time()
+
+
+async def test_no_token_is_ever_shown(tmp_path, autojump_clock):
+    put(tmp_path, copilot_token="tid=kept", copilot_token_expiry="2020-01-01T00:00:00Z")
+    log = Log(descriptor=-1)
+    async with running(tmp_path, Reply(403, {"message": "x"}), log=log) as (book, _):
+        with pytest.raises(ProxyError) as caught:
+            await book.ready(credential(book))
+        shown = f"{log._lines} {book.accounts()} {caught.value} {book.declared()!r}"
+        assert "gho_fake" not in shown
+        assert "tid=" not in shown
+    assert "gho_fake" not in repr(Secret("gho_fake"))

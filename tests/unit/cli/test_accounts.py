@@ -1,0 +1,126 @@
+"""`pointsman accounts`: what it shows and what it changes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from proxy import __main__
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        login = self.headers.get("authorization", "")
+        if self.path == "/models":
+            self.reply(200, {"data": []})
+        elif login == "token gho_good":
+            self.reply(200, {"token": "tid=1", "expires_at": 4070908800})
+        else:
+            self.reply(401, {"message": "Bad credentials"})
+
+    def reply(self, status, value):
+        data = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A configuration with three accounts, and a GitHub for them."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.yaml").write_text(f"host: 127.0.0.1\nauth-dir: {tmp_path}/auth\n")
+    (tmp_path / "routes.d").mkdir()
+    (tmp_path / "routes.d" / "a.toml").write_text(
+        f'[upstreams.copilot]\nprovider = "copilot"\ngithub-api-url = "{url}"\nbase-url = "{url}"\n'
+    )
+    (tmp_path / "auth").mkdir()
+    for name, login in (("good", "gho_good"), ("bad", "gho_bad")):
+        (tmp_path / "auth" / f"{name}.json").write_text(
+            json.dumps(
+                {"type": "copilot", "github_token": login, "email": f"{name}@x.test", "mine": 1}
+            )
+        )
+    (tmp_path / "auth" / "other.json").write_text('{"type": "nope"}')
+    yield tmp_path
+    server.shutdown()
+    server.server_close()
+
+
+def accounts(capsys, *words):
+    status = __main__.main(["accounts", *words])
+    told = capsys.readouterr()
+    return status, told.out, told.err
+
+
+def test_list(place, capsys):
+    status, out, _ = accounts(capsys)
+    assert status == 0
+    assert out.splitlines()[0].split() == [
+        "FILE",
+        "KIND",
+        "ACCOUNT",
+        "PLAN",
+        "STATE",
+        "TOKEN",
+        "UNTIL",
+        "LAST",
+        "ERROR",
+    ]
+    status, out, _ = accounts(capsys, "list", "--json")
+    assert json.loads(out)[1] == {
+        "file": "good.json",
+        "kind": "copilot",
+        "label": "good@x.test",
+        "plan": "individual",
+        "state": "idle",
+        "expires": None,
+        "last_error": None,
+    }
+    assert "gho_" not in out
+
+
+def test_test_tells_which_account_does_not_work(place, capsys):
+    status, out, _ = accounts(capsys, "test", "--json")
+    assert status == 1
+    told = {row["file"]: row for row in json.loads(out)}
+    assert set(told) == {"bad.json", "good.json"}
+    assert told["good.json"]["state"] == "ready"
+    assert told["good.json"]["expires"] == "2099-01-01T00:00:00Z"
+    assert told["bad.json"]["state"] == "refused"
+    assert "copilot_auth_rejected" in told["bad.json"]["last_error"]
+    assert accounts(capsys, "test", "good@x.test")[0] == 0
+    # What was found out is kept: a listing after it knows it too.
+    _, out, _ = accounts(capsys, "list", "bad", "--json")
+    assert json.loads(out)[0]["state"] == "refused"
+
+
+def test_pause_resume_remove(place, capsys):
+    assert accounts(capsys, "pause", "good")[:2] == (0, "good.json: paused\n")
+    kept = json.loads((place / "auth" / "good.json").read_text())
+    assert (kept["disabled"], kept["mine"]) == (True, 1)
+    _, out, _ = accounts(capsys, "list", "good", "--json")
+    assert json.loads(out)[0]["state"] == "paused"
+    _, out, _ = accounts(capsys, "resume", "good", "--json")
+    assert json.loads(out)[0]["state"] == "idle"
+    assert "disabled" not in json.loads((place / "auth" / "good.json").read_text())
+    assert accounts(capsys, "remove", "good")[0] == 0
+    assert not (place / "auth" / "good.json").exists()
+
+
+def test_mistakes(place, capsys):
+    assert accounts(capsys, "pause", "nobody")[2] == "pointsman: there is no account 'nobody'\n"
+    with pytest.raises(SystemExit):
+        accounts(capsys, "remove")
+    (place / "auth" / "twin.json").write_text('{"type": "copilot", "email": "good@x.test"}')
+    assert "several accounts" in accounts(capsys, "pause", "good@x.test")[2]
