@@ -104,7 +104,9 @@ async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
             further = await go_on(opened, work, plan, out, live)
             if further is None:
                 break
+            # Owned from here on: the client may leave while it is told.
             opened = further
+            await out.send(opened.held)
         if work.streams:
             await out.end()
     finally:
@@ -344,7 +346,6 @@ async def go_on(
             except ProxyError:
                 continue
             out.start(200, [])
-            await out.send(further.held)
             return further
         out.start(200, [])
     await out.send(broken.give_up())
