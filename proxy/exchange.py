@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import trio
 from msgspec import Struct, field
 
-from proxy.accounts.affinity import session_of
+from proxy.accounts.affinity import has_choice, session_of
 from proxy.accounts.pool import Pool
-from proxy.accounts.rounds import has_choice, others_first, pause
+from proxy.accounts.rounds import others_first, pause
 from proxy.config.model import Candidate, Plan, Settings, Target
 from proxy.convo import tokens
 from proxy.convo.model import ErrorInfo, Usage

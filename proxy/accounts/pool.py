@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from proxy.accounts import memory, report
-from proxy.accounts.affinity import Bindings
+from proxy.accounts.affinity import Bindings, has_choice
 from proxy.accounts.cooldown import (
     ACCOUNT,
     MODEL,
@@ -228,7 +228,7 @@ class Pool:
             probe = self._probe(candidate) is not None
             if self.cooldowns.recover(credential, candidate.model, now, probe=probe):
                 self.version += 1
-        if session and plan.sticky != "none" and _has_choice(plan):
+        if session and plan.sticky != "none" and has_choice(plan):
             self._bind(credential, plan, now, session)
 
     def _bind(self, credential: str, plan: Plan, now: float, session: str) -> None:
@@ -439,11 +439,6 @@ class Pool:
     def restore(self, data: Json, now: float, wall: float) -> None:
         """Takes a snapshot back. Raises ValueError if it is none, and is then as before."""
         memory.restore(self.cooldowns, self.ledger, self.bindings, self.labels, data, now, wall)
-
-
-def _has_choice(plan: Plan) -> bool:
-    """Whether affinity can mean anything: it orders the candidates of one target."""
-    return any(len(target.candidates) > 1 for target in plan.targets)
 
 
 def _upstream(message: str, status: int, kind: str, seconds: float | None) -> ProxyError:
