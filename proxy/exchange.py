@@ -301,7 +301,8 @@ async def relay_rest(
         if data is None:
             if client_lane.finished or client_lane.failed is not None:
                 return
-            await send_on(work.keepalive)
+            if client_lane.between:
+                await send_on(work.keepalive)
             continue
         await send_on(feed(data) if data else client_lane.eof())
         if not data:

@@ -176,3 +176,25 @@ async def test_cancelling_gives_credential_and_connection_back() -> None:
         nursery.cancel_scope.cancel()
     assert reply.closed
     assert live.pool.in_flight == {}
+
+
+async def test_a_keep_alive_never_splits_an_event(autojump_clock) -> None:
+    text = chunk(content="Hello")
+    half = len(text) // 2
+    pieces = [text, text[:half], 20.0, text[half:-1], 20.0, text[-1:], 20.0, DONE]
+    out, _ = await exchange(
+        FakeTransport(FakeReply(200, pieces)),
+        plan("a"),
+        stream=True,
+        settings=Settings(keepalive=15.0),
+    )
+    assert out.body == text + text + b": keep-alive\n\n" + DONE
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+async def test_an_error_never_lengthens_a_half_sent_event(cut: int) -> None:
+    text = chunk(content="Hello")
+    pieces = [text, text[:-cut], UpstreamBroken("closed", "reset")]
+    out, _ = await exchange(FakeTransport(FakeReply(200, pieces)), plan("a"), stream=True)
+    events = [event for event in out.body.split(b"\n\n") if event]
+    assert [event.count(b"data: ") for event in events] == [1, 1, 1]
