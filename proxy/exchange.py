@@ -240,18 +240,21 @@ async def ask_upstream(
         raise await opening.refused(reply, candidate, wall)
     if after is not None:
         opening.join(opened, reply, work, after)
-    elif work.ask.count:
+        return
+    if work.ask.count:
         await opening.read_count(opened, reply, work)
-    elif not work.stream and work.same_wire(candidate) and not opening.is_stream(reply):
+        return
+    resumes = work.stream and plan.on_break == "resume"
+    request = opening.request_of(work, candidate, resumes=resumes)
+    streams = opening.is_stream(reply)
+    if not (work.stream or streams) and request is None and work.same_wire(candidate):
         await opening.read_as_it_is(opened, reply)
+        return
+    context = work.context(request, plan.model, int(wall), live.clock.unique())
+    if work.stream and streams:
+        await opening.hold_back(opened, reply, work, context, resumes=resumes)
     else:
-        resumes = work.stream and plan.on_break == "resume"
-        request = opening.request_of(work, candidate, resumes=resumes)
-        context = work.context(request, plan.model, int(wall), live.clock.unique())
-        if work.stream and opening.is_stream(reply):
-            await opening.hold_back(opened, reply, work, context, resumes=resumes)
-        else:
-            await opening.read_whole(opened, reply, work, context)
+        await opening.read_whole(opened, reply, work, context)
 
 
 # From the commit point on

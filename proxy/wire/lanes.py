@@ -388,7 +388,7 @@ def lane(upstream: Wire, client: Wire, context: AnswerContext, *, resumes: bool 
     if resumes:
         return SpliceLane(upstream, client, context)
     # Codex takes shorter tool names than its clients have: then the answer's have to be turned back.
-    renamed = upstream.name == "responses" and names.client_names("responses", context.request)
+    renamed = upstream.name == client.name and names.client_names(upstream.name, context.request)
     if upstream.name == client.name and context.framing == "sse" and not renamed:
         # A Gemini client without `alt=sse` wants an array; upstreams are always asked for SSE.
         return PassLane(client, context)
