@@ -39,6 +39,8 @@ from proxy.jsonio import Json
 
 _RESERVED: Final = 10.0
 """Seconds for which a probe is kept for the request that it was given to."""
+_FORGOTTEN: Final = 600.0
+"""Seconds after which nobody will take it any more."""
 _BUSY: Final = 1.0
 """Seconds after which a client may come back where all places are taken and nobody waits."""
 _MOST_LABELS: Final = 20_000
@@ -141,7 +143,13 @@ class Pool:
         if peek:
             return [candidate for candidate in due if first[candidate.credential.id] is candidate]
         probes = [Probe(replace(c), now + _RESERVED) for c in due if first[c.credential.id] is c]
-        self._probes |= {probe.candidate.credential.id: probe for probe in probes}
+        # Those that nobody took go some time: their credentials may be gone since.
+        kept = {
+            key: probe
+            for key, probe in self._probes.items()
+            if probe.taken or probe.until + _FORGOTTEN > now
+        }
+        self._probes = kept | {probe.candidate.credential.id: probe for probe in probes}
         return [probe.candidate for probe in probes]
 
     def _arranged(

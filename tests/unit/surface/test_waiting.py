@@ -82,7 +82,17 @@ async def test_a_json_array_gets_white_space(autojump_clock) -> None:
     assert isinstance(msgspec.json.decode(body), list)
 
 
-@pytest.mark.parametrize(("path", "body"), [CHAT, CLAUDE])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        CHAT,
+        CLAUDE,
+        ("/v1/completions", {"prompt": "hi", "stream": True}),
+        ("/v1/responses", {"input": "hi", "stream": True}),
+        ("/v1beta/models/m:streamGenerateContent?alt=sse", GEMINI),
+        ("/v1beta/models/m:streamGenerateContent", GEMINI),
+    ],
+)
 async def test_a_failure_after_a_keep_alive_is_told_in_the_stream(
     autojump_clock, path: str, body: dict
 ) -> None:
