@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import trio
 from msgspec import Struct, field
 
-from proxy.accounts.affinity import session_of
+from proxy.accounts.affinity import has_choice, session_of
 from proxy.accounts.pool import Pool
-from proxy.accounts.rounds import has_choice, others_first, pause
+from proxy.accounts.rounds import others_first, pause
 from proxy.config.model import Candidate, Plan, Settings, Target
 from proxy.convo import tokens
 from proxy.convo.model import ErrorInfo, Usage
@@ -104,7 +104,9 @@ async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
             further = await go_on(opened, work, plan, out, live) if broken is not None else None
             if further is None:
                 break
+            # Owned from here on: the client may leave while it is told.
             opened = further
+            await out.send(opened.held)
         if work.streams:
             await out.end()
     finally:
@@ -245,18 +247,21 @@ async def ask_one(opened: Opened, work: Work, plan: Plan, live: Live, after: Lan
         raise await opening.refused(reply, candidate, live.clock.now())
     if after is not None:
         opening.join(opened, reply, work, after)
-    elif work.ask.count:
+        return
+    if work.ask.count:
         await opening.read_count(opened, reply, work)
-    elif not work.stream and work.same_wire(candidate) and not opening.is_stream(reply):
+        return
+    resumes = work.stream and plan.on_break == "resume"
+    request = opening.request_of(work, candidate, resumes=resumes)
+    streams = opening.is_stream(reply)
+    if not (work.stream or streams) and request is None and work.same_wire(candidate):
         await opening.read_as_it_is(opened, reply)
+        return
+    context = work.context(request, plan.model, int(live.clock.now()), live.clock.unique())
+    if work.stream and streams:
+        await opening.hold_back(opened, reply, work, context, resumes=resumes)
     else:
-        resumes = work.stream and plan.on_break == "resume"
-        request = opening.request_of(work, candidate, resumes=resumes)
-        context = work.context(request, plan.model, int(live.clock.now()), live.clock.unique())
-        if work.stream and opening.is_stream(reply):
-            await opening.hold_back(opened, reply, work, context, resumes=resumes)
-        else:
-            await opening.read_whole(opened, reply, work, context)
+        await opening.read_whole(opened, reply, work, context)
 
 
 # From the commit point on
@@ -304,7 +309,8 @@ async def relay_rest(receive: Receive, lane: Lane, work: Work, out: Responder, l
         if data is None:
             if lane.finished or lane.failed is not None:
                 return
-            await send_on(work.keepalive)
+            if lane.between:
+                await send_on(work.keepalive)
             continue
         await send_on(feed(data) if data else lane.eof())
         if not data:
@@ -349,7 +355,6 @@ async def go_on(
             except ProxyError:
                 continue
             out.start(200, [])
-            await out.send(further.held)
             return further
         out.start(200, [])
     await out.send(broken.give_up())

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _SHOWN: Final = 200
 """Longest value of an edit that is shown, in characters."""
 _MOST_LOST: Final = 50
+_MOST_CHOICES: Final = 100
+"""Each costs the making of a call, and live requests may ask for the digest."""
 
 
 class Choice(Struct, frozen=True, kw_only=True):
@@ -65,6 +67,8 @@ class Explanation(Struct, frozen=True, kw_only=True):
     policy: str = ""
     accounts: str = ""
     choices: tuple[Choice, ...] = ()
+    omitted: int = 0
+    """Further ones that are not shown."""
     error: str = ""
     status: int = 200
 
@@ -82,6 +86,8 @@ class Explanation(Struct, frozen=True, kw_only=True):
             lines.append(f"model     {self.model}, policy {self.policy}, accounts {self.accounts}")
         for choice in self.choices:
             lines += _lines(choice)
+        if self.omitted:
+            lines += ["", f"and {self.omitted} more"]
         return "\n".join(lines) + "\n"
 
     @property
@@ -145,6 +151,7 @@ def explain(
         for target in plan.targets
         for candidate in target.candidates
     }
+    verdicts = pool.verdicts(plan, now, session)
     return Explanation(
         asked=plan.asked,
         surface=surface,
@@ -158,20 +165,21 @@ def explain(
             _choice(
                 verdict,
                 by[verdict.upstream, verdict.credential, verdict.model],
-                ask,
+                work,
                 plan,
                 settings,
             )
-            for verdict in pool.verdicts(plan, now, session)
+            for verdict in verdicts[:_MOST_CHOICES]
         ),
+        omitted=max(len(verdicts) - _MOST_CHOICES, 0),
     )
 
 
 def _choice(
-    verdict: Verdict, candidate: Candidate, ask: Ask, plan: Plan, settings: Settings
+    verdict: Verdict, candidate: Candidate, work: Work, plan: Plan, settings: Settings
 ) -> Choice:
     credential = candidate.credential
-    work = Work(copy.copy(ask))  # of its own: what one translation loses is not another's
+    work.lost.clear()  # what one translation loses is not another's
     url = problem = ""
     try:
         url = work.call(candidate, plan, settings).url

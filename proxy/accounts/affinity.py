@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from proxy.config.model import Sticky
+from proxy.config.model import Plan, Sticky
 from proxy.jsonio import Body, Raw
 
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
@@ -60,6 +60,11 @@ class _Metadata(msgspec.Struct):
 
 _named: Final = msgspec.json.Decoder(str | _Named)
 _metadata: Final = msgspec.json.Decoder(_Metadata)
+
+
+def has_choice(plan: Plan) -> bool:
+    """Whether affinity can mean anything: it orders the candidates of one target."""
+    return any(len(target.candidates) > 1 for target in plan.targets)
 
 
 def session_of(wire: str, headers: Headers, top: Body, key: str, sticky: Sticky = "session") -> str:

@@ -35,7 +35,7 @@ class KeyUsage:
 
     def enter(self, key: ClientKey, now: float) -> None:
         """Counts a request in. Raises ProxyError (429) when the key is at one of its limits."""
-        if not (key.in_flight or key.requests):
+        if not _limited(key):
             return
         use = self._uses.pop(key.name, None) or _Use(0, deque())
         self._uses[key.name] = use
@@ -54,8 +54,8 @@ class KeyUsage:
         use.in_flight += 1
 
     def leave(self, key: ClientKey) -> None:
-        """That request is over, however it ended."""
-        use = self._uses.get(key.name)
+        """That request is over, however it ended. `key`: the one that it entered with."""
+        use = self._uses.get(key.name) if _limited(key) else None
         if use is None or not use.in_flight:
             return
         use.in_flight -= 1
@@ -67,6 +67,10 @@ class KeyUsage:
         idle = next((name for name, use in self._uses.items() if not use.in_flight), None)
         if idle is not None:
             del self._uses[idle]
+
+
+def _limited(key: ClientKey) -> bool:
+    return key.in_flight > 0 or key.requests > 0
 
 
 def _refusal(key: ClientKey, said: str, seconds: float) -> ProxyError:

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from proxy.accounts import memory, report
-from proxy.accounts.affinity import Bindings
+from proxy.accounts.affinity import Bindings, has_choice
 from proxy.accounts.cooldown import (
     ACCOUNT,
     MODEL,
@@ -39,6 +39,8 @@ from proxy.jsonio import Json
 
 _RESERVED: Final = 10.0
 """Seconds for which a probe is kept for the request that it was given to."""
+_FORGOTTEN: Final = 600.0
+"""Seconds after which nobody will take it any more."""
 _BUSY: Final = 1.0
 """Seconds after which a client may come back where all places are taken and nobody waits."""
 _MOST_LABELS: Final = 20_000
@@ -141,7 +143,13 @@ class Pool:
         if peek:
             return [candidate for candidate in due if first[candidate.credential.id] is candidate]
         probes = [Probe(replace(c), now + _RESERVED) for c in due if first[c.credential.id] is c]
-        self._probes |= {probe.candidate.credential.id: probe for probe in probes}
+        # Those that nobody took go some time: their credentials may be gone since.
+        kept = {
+            key: probe
+            for key, probe in self._probes.items()
+            if probe.taken or probe.until + _FORGOTTEN > now
+        }
+        self._probes = kept | {probe.candidate.credential.id: probe for probe in probes}
         return [probe.candidate for probe in probes]
 
     def _arranged(
@@ -228,7 +236,7 @@ class Pool:
             probe = self._probe(candidate) is not None
             if self.cooldowns.recover(credential, candidate.model, now, probe=probe):
                 self.version += 1
-        if session and plan.sticky != "none" and _has_choice(plan):
+        if session and plan.sticky != "none" and has_choice(plan):
             self._bind(credential, plan, now, session)
 
     def _bind(self, credential: str, plan: Plan, now: float, session: str) -> None:
@@ -439,11 +447,6 @@ class Pool:
     def restore(self, data: Json, now: float, wall: float) -> None:
         """Takes a snapshot back. Raises ValueError if it is none, and is then as before."""
         memory.restore(self.cooldowns, self.ledger, self.bindings, self.labels, data, now, wall)
-
-
-def _has_choice(plan: Plan) -> bool:
-    """Whether affinity can mean anything: it orders the candidates of one target."""
-    return any(len(target.candidates) > 1 for target in plan.targets)
 
 
 def _upstream(message: str, status: int, kind: str, seconds: float | None) -> ProxyError:

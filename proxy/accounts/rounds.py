@@ -13,7 +13,9 @@ from proxy.config.model import Candidate, Plan, Settings
 from proxy.errors import ProxyError
 
 PAUSE: Final = 0.25
-"""Seconds before a second round over credentials that only stumbled; doubles per round."""
+"""Least seconds before a second round over credentials that are no surer now; doubles per round."""
+_MOST_DOUBLINGS: Final = 7
+"""No pause is longer than half a minute, whatever `request-retry` says."""
 
 
 def pause(
@@ -32,18 +34,14 @@ def pause(
         return 0.0 if round_ <= most else None
     if round_ > settings.request_retry:
         return None
+    least = PAUSE * 2.0 ** min(round_ - 1, _MOST_DOUBLINGS)
     if failure is None or failure.status == 429:
         seconds = cooldown()
-        return None if seconds is None or seconds > settings.max_retry_interval else seconds
-    if failure.status >= 500 or failure.status == 408:
-        return PAUSE * float(1 << (round_ - 1))
-    return None
-
-
-def has_choice(plan: Plan) -> bool:
-    """Whether it matters who served the same conversation before."""
-    targets = plan.targets
-    return len(targets) > 1 or (len(targets) == 1 and len(targets[0].candidates) > 1)
+        if seconds is None or seconds > settings.max_retry_interval:
+            return None
+        # One that is due at once may be in the middle of another request's probe.
+        return max(seconds, least)
+    return least if failure.status >= 500 or failure.status == 408 else None
 
 
 def others_first(

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from hypercorn.typing import (
         ASGIReceiveCallable,
         ASGISendCallable,
+        ASGISendEvent,
+        HTTPResponseBodyEvent,
         HTTPScope,
         Scope,
     )
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from proxy.surface.http import App
 
 _JSON: Final = [(b"content-type", b"application/json")]
+_AT_ONCE: Final = 64 * 1024
+"""Bytes that a client has the write deadline for."""
 _ENDPOINTS: Final = ["POST /v1/chat/completions", "POST /v1/completions", "GET /v1/models"]
 
 
@@ -216,7 +220,9 @@ class AsgiResponder:
         self._send = send
         self._nursery = nursery
         self._turn = trio.Lock()
-        self._answering = False
+        self._waits = 0
+        """Number of the wait that is on; 0 while there is none."""
+        self._last_wait = 0
         self._bodiless = bodiless
         self._head: tuple[int, Headers] | None = None
         self.started = False
@@ -225,7 +231,7 @@ class AsgiResponder:
 
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """See `http.Responder`."""
-        self._answering = True
+        self._waits = 0
         if status not in {204, 304}:
             headers = [*headers, (b"content-length", b"%d" % len(body))]
         await self._begin(status, headers)
@@ -233,14 +239,15 @@ class AsgiResponder:
 
     def wait_for(self, headers: Headers, keepalive: bytes, seconds: float) -> None:
         """See `http.Responder`."""
-        self._answering = False
-        self._nursery.start_soon(self._calm, headers, keepalive, seconds)
+        self._last_wait += 1
+        self._waits = self._last_wait
+        self._nursery.start_soon(self._calm, self._waits, headers, keepalive, seconds)
 
-    async def _calm(self, headers: Headers, keepalive: bytes, seconds: float) -> None:
+    async def _calm(self, wait: int, headers: Headers, keepalive: bytes, seconds: float) -> None:
         while True:
             await trio.sleep(seconds)
             async with self._turn:
-                if self._answering:
+                if self._waits != wait:
                     return
                 if not self.started:
                     await self._begin(200, headers)
@@ -249,7 +256,7 @@ class AsgiResponder:
 
     def start(self, status: int, headers: Headers) -> None:
         """See `http.Responder`."""
-        self._answering = True
+        self._waits = 0
         if not self.started:
             self._head = (status, headers)
 
@@ -273,7 +280,7 @@ class AsgiResponder:
     async def _begin(self, status: int, headers: Headers) -> None:
         self._head = None
         self.started = True
-        await self._send(
+        await self._in_time(
             {
                 "type": "http.response.start",
                 "status": status,
@@ -283,7 +290,24 @@ class AsgiResponder:
         )
 
     async def _piece(self, data: bytes, *, more: bool) -> None:
-        await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        at = 0
+        while len(data) - at > _AT_ONCE:
+            await self._in_time(_body_event(data[at : at + _AT_ONCE], more=True))
+            at += _AT_ONCE
+        await self._in_time(_body_event(data[at:] if at else data, more=more))
+
+    async def _in_time(self, event: ASGISendEvent) -> None:
+        """Sends one event. A client whose flow control stays shut would be waited for without end."""
+        with trio.move_on_after(WRITE_SECONDS) as scope:
+            await self._send(event)
+        if scope.cancelled_caught:
+            self.client_gone = True
+            self._nursery.cancel_scope.cancel()
+            await trio.lowlevel.checkpoint()
+
+
+def _body_event(data: bytes, *, more: bool) -> HTTPResponseBodyEvent:
+    return {"type": "http.response.body", "body": data, "more_body": more}
 
 
 def make_pages(is_ready: Callable[[], bool]) -> QuartTrio:

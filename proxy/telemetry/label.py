@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _MOST_LABELS: Final = 4096
 _MOST_ATTEMPTS: Final = 16
+_LONGEST: Final = 300
+"""Characters of a value: clients may make up names, and proxies refuse heads that are too long."""
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -64,7 +66,7 @@ class Labels:
 
 def plain(value: object) -> str:
     """A value as it stands in a log line: quoted if it holds a space or what cannot be printed."""
-    text = str(value)[:300]
+    text = str(value)[:_LONGEST]
     if not text.isprintable() or " " in text or not text:
         text = repr(text)
     return text
@@ -72,6 +74,7 @@ def plain(value: object) -> str:
 
 def _field(text: str) -> bytes:
     """A header value: what is no visible ASCII is escaped."""
+    text = text[:_LONGEST]
     if text.isascii() and text.isprintable():
         return text.encode()
     return ascii(text)[1:-1].encode()

@@ -17,6 +17,8 @@ import trio
 from proxy.errors import ProxyError, Retry
 
 _MOST_ROUTES: Final = 4096
+_CLOSING: Final = 1.0
+"""Seconds that the close of an answer may take: it never blocks, so this only bounds a mistake."""
 _SAVED: Final = 10.0
 """Most hedges that a quiet route saves up."""
 
@@ -160,8 +162,10 @@ class _Contest(Generic[A]):
         self._news.set()
 
     async def _drop(self, answer: A | None) -> None:
+        """Shielded: a client that leaves now must not keep the other answer from being dropped or used."""
         if answer is not None:
-            await answer.close()
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _CLOSING):
+                await answer.close()
 
 
 def most_telling(failures: Sequence[ProxyError]) -> ProxyError:

@@ -151,10 +151,13 @@ async def hold_back(
 
 def request_of(work: Work, candidate: Candidate, *, resumes: bool) -> Request | None:
     """The conversation that encoders of this answer may look at. `resumes`: another upstream may have
-    to go on with it. Another call may have decoded it meanwhile: the same wire needs no such help."""
+    to go on with it. Another call may have decoded it meanwhile: the same wire needs no such help,
+    unless names of tools have to be turned back."""
     if resumes:
         return work.request
-    return None if work.same_wire(candidate) else work.decoded
+    if work.same_wire(candidate):
+        return work.request if work.renames(candidate) else None
+    return work.decoded
 
 
 def join(opened: Opened, reply: Reply, work: Work, broken: Lane) -> None:
@@ -202,7 +205,7 @@ async def read_whole(opened: Opened, reply: Reply, work: Work, context: AnswerCo
         raise inside(GARBLED) from None
     if answer.error is not None:
         raise inside(answer.error)
-    names.restore_answer(answer, names.client_names(upstream.name, work.decoded))
+    names.restore_answer(answer, names.client_names(upstream.name, context.request))
     opened.usage = answer.usage
     if work.stream:
         opened.held = work.client.stream_encoder(context).encode(fold.unfold(answer))

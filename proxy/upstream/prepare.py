@@ -22,6 +22,7 @@ from proxy.upstream import get as provider_of
 from proxy.upstream.base import Action, Client, Tapping
 from proxy.upstream.request_facts import facts_of
 from proxy.wire.base import AnswerContext, Target, Wire
+from proxy.wire.names import client_names
 from proxy.wire.refusals import JSON
 
 
@@ -94,6 +95,8 @@ class Work:
         """Credentials whose answer broke after output began."""
         self.continued: Request | None = None
         """What asks an upstream to go on with an answer that broke, instead of the client's request."""
+        self.rewritten = False
+        """The tools went out otherwise than the client gave them, though the wire was its own."""
         self._request: Request | None = None
         self._seen = Client(ask.wire, ask.headers, top=self.top)
 
@@ -154,9 +157,11 @@ class Work:
         if rules:
             original = decode(encode(body))
             provider.shape(body, candidate, action, self._seen)
+            self._note_tools(body, candidate)
             body = payload.apply(rules, decode(encode(body)), original)
         else:
             provider.shape(body, candidate, action, self._seen)
+            self._note_tools(body, candidate)
         headers = provider.headers(candidate, action, self._seen, body)
         timeouts = credential.timeouts
         return Call(
@@ -173,6 +178,19 @@ class Work:
             if credential.account and isinstance(provider, Tapping)
             else None,
         )
+
+    def _note_tools(self, body: Body, candidate: Candidate) -> None:
+        if body.get("tools") is not self.top.get("tools") and self.same_wire(candidate):
+            self.rewritten = True
+
+    def renames(self, candidate: Candidate) -> bool:
+        """Whether tools have other names at this upstream of the client's wire."""
+        if not self.rewritten:
+            return False
+        try:
+            return bool(client_names(candidate.credential.wire, self.request))
+        except ProxyError:
+            return False
 
     def _body(self, candidate: Candidate, plan: Plan) -> Body:
         credential = candidate.credential

@@ -35,9 +35,11 @@ GARBLED: Final = ErrorInfo(
 class Lane:
     """One stream on its way from upstream to client."""
 
-    __slots__ = ("failed", "finished", "spoke", "started", "usage", "useful")
+    __slots__ = ("between", "failed", "finished", "spoke", "started", "usage", "useful")
 
     def __init__(self) -> None:
+        self.between = True
+        """The client has whole events so far: a keep-alive would split none."""
         self.useful = False
         self.spoke = False
         self.finished = False
@@ -281,6 +283,8 @@ _SIGNS: Final[dict[str, _Signs]] = {
     ),
 }
 _LONGEST_LINE: Final = 1 << 20
+_BLANK: Final = (b"\n\n", b"\n\r\n")
+"""What ends an event."""
 
 
 class PassLane(Lane):
@@ -309,6 +313,7 @@ class PassLane(Lane):
             except UnicodeDecodeError:
                 self.failed = GARBLED
         seen = self._line + data
+        self.between = seen.endswith(_BLANK)
         cut = seen.rfind(b"\n")
         if cut > 0:
             self._search(seen)
@@ -374,7 +379,7 @@ class PassLane(Lane):
         return self._gap() + encoder.encode([ev.Failed(error), ev.End()])
 
     def _gap(self) -> bytes:
-        return b"" if self._line in (b"\n", b"\r\n") else b"\n\n"
+        return b"" if self.between else b"\n\n"
 
 
 def lane(upstream: Wire, client: Wire, context: AnswerContext, *, resumes: bool = False) -> Lane:
@@ -382,7 +387,7 @@ def lane(upstream: Wire, client: Wire, context: AnswerContext, *, resumes: bool 
     if resumes:
         return SpliceLane(upstream, client, context)
     # Codex takes shorter tool names than its clients have: then the answer's have to be turned back.
-    renamed = upstream.name == "responses" and names.client_names("responses", context.request)
+    renamed = upstream.name == client.name and names.client_names(upstream.name, context.request)
     if upstream.name == client.name and context.framing == "sse" and not renamed:
         # A Gemini client without `alt=sse` wants an array; upstreams are always asked for SSE.
         return PassLane(client, context)

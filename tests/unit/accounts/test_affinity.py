@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.accounts.affinity import HEADERS, Bindings, session_of
+from proxy.accounts.affinity import HEADERS, Bindings, has_choice, session_of
 from proxy.jsonio import encode, top_level
+from tests.scripted import chain, plan
 
 UUID = "12345678-1234-1234-1234-123456789abc"
 
@@ -161,3 +162,9 @@ def test_only_the_bound_credential_is_dropped() -> None:
     assert bindings.get(("s", "m"), 0.0) == "a"
     bindings.drop(("s", "m"), "a")
     assert bindings.get(("s", "m"), 0.0) == ""
+
+
+def test_a_choice_is_among_the_candidates_of_one_target() -> None:
+    assert has_choice(plan("a", "b"))
+    assert not has_choice(plan("a"))
+    assert not has_choice(chain("a", "b"))

@@ -43,6 +43,15 @@ def test_requests_under_way():
     assert set(usage._uses) == {"other"}
 
 
+def test_a_request_that_was_not_counted_in_is_not_counted_out():
+    """A reload took the limits away while one was under way, and brings them back."""
+    usage, limited, free = KeyUsage(), key(in_flight=1), key()
+    usage.enter(limited, 0.0)
+    usage.enter(free, 1.0)
+    usage.leave(free)
+    refused(usage, limited, 2.0)
+
+
 def test_no_window_holds_more_than_its_requests():
     usage, ci = KeyUsage(), key(requests=3, window=60.0)
     for now in (0.0, 10.0, 50.0):

@@ -265,6 +265,15 @@ def test_a_probe_that_is_never_taken_is_given_again() -> None:
     assert ids(pool, p, 70.5) == ["a"]
 
 
+def test_probes_of_credentials_that_are_gone_are_forgotten() -> None:
+    pool = Pool()
+    for number in range(20):
+        p = plain(f"key{number}")
+        fail(pool, p, failure(401), now=number * 1000.0)
+        assert ids(pool, p, number * 1000.0 + 60.0) == [f"key{number}"]
+    assert len(pool._probes) == 1
+
+
 def test_a_cancelled_probe_leaves_the_next_one_due() -> None:
     pool, p = Pool(), plain("a")
     fail(pool, p, failure(401))

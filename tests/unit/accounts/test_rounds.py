@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from proxy.accounts.pool import Pool
-from proxy.accounts.rounds import has_choice, others_first, pause
+from proxy.accounts.rounds import others_first, pause
 from proxy.config.model import Settings
 from proxy.errors import ProxyError
-from tests.scripted import chain, plan
+from tests.scripted import chain
 
 PATIENT = Settings(request_retry=3, max_retry_interval=30.0, bootstrap_retries=1)
 
@@ -29,6 +29,9 @@ def failure(status: int, kind: str = "x") -> ProxyError:
         (failure(429), 1, 31.0, None),
         (failure(429), 1, None, None),
         (None, 1, 5.0, 5.0),
+        # Free at once, and yet nothing could be tried: another request's probe is under way.
+        (None, 1, 0.0, 0.25),
+        (None, 3, 0.1, 1.0),
         (failure(502, "upstream_cut"), 3, None, 0.0),
         (failure(502, "upstream_cut"), 4, None, None),
     ],
@@ -47,9 +50,3 @@ def test_a_cut_has_rounds_of_its_own() -> None:
 def test_who_broke_an_answer_comes_last() -> None:
     order = others_first(Pool(), chain("a", "b", "c"), 0.0, "", ["a", "b"])
     assert [candidate.credential.id for candidate in order] == ["c", "a", "b"]
-
-
-def test_a_choice() -> None:
-    assert has_choice(chain("a", "b"))
-    assert has_choice(plan("a", "b"))
-    assert not has_choice(plan("a"))

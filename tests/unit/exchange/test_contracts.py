@@ -7,6 +7,8 @@ import pytest
 import trio
 import trio.testing
 
+from proxy.accounts.cooldown import Cooldown
+from proxy.config.model import Settings
 from proxy.errors import Fault, ProxyError, Retry
 from proxy.exchange import run
 from proxy.secret import Secret
@@ -159,3 +161,21 @@ async def test_who_leaves_the_queue_leaves_nothing(autojump_clock) -> None:
     await run(ask(), out, live)
     assert out.status == 200
     assert live.pool.in_flight == {}
+
+
+async def test_rounds_outlast_a_probe_of_another_request(autojump_clock) -> None:
+    """The account is probed by one request; the other one waits for what comes of it."""
+    the_plan = chain("a")
+    transport = HostTransport(a=(1.0, FakeReply(200, [ANSWER])))
+    settings = Settings(request_retry=3, max_retry_interval=30.0)
+    live = live_of(transport, the_plan, settings)
+    rest = Cooldown(10_000.0, "quota", firm=True, probe_at=-1.0)
+    live.pool.cooldowns.put("a", "model:real", rest, 0.0)
+    outs = [Out(), Out()]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, ask(), outs[0], live)
+        await trio.sleep(0.1)
+        nursery.start_soon(run, ask(), outs[1], live)
+        await trio.sleep(1.0)
+        transport.scripts["a"] = (0.0, FakeReply(200, [ANSWER]))
+    assert [out.status for out in outs] == [200, 200]

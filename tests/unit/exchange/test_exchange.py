@@ -23,7 +23,9 @@ from tests.scripted import (
     FakeTable,
     FakeTransport,
     Out,
+    chain,
     chunk,
+    credential,
     exchange,
     plan,
     sse,
@@ -176,3 +178,81 @@ async def test_cancelling_gives_credential_and_connection_back() -> None:
         nursery.cancel_scope.cancel()
     assert reply.closed
     assert live.pool.in_flight == {}
+
+
+async def test_a_keep_alive_never_splits_an_event(autojump_clock) -> None:
+    text = chunk(content="Hello")
+    half = len(text) // 2
+    pieces = [text, text[:half], 20.0, text[half:-1], 20.0, text[-1:], 20.0, DONE]
+    out, _ = await exchange(
+        FakeTransport(FakeReply(200, pieces)),
+        plan("a"),
+        stream=True,
+        settings=Settings(keepalive=15.0),
+    )
+    assert out.body == text + text + b": keep-alive\n\n" + DONE
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+async def test_an_error_never_lengthens_a_half_sent_event(cut: int) -> None:
+    text = chunk(content="Hello")
+    pieces = [text, text[:-cut], UpstreamBroken("closed", "reset")]
+    out, _ = await exchange(FakeTransport(FakeReply(200, pieces)), plan("a"), stream=True)
+    events = [event for event in out.body.split(b"\n\n") if event]
+    assert [event.count(b"data: ") for event in events] == [1, 1, 1]
+
+
+LONG = "mcp__server__" + "x" * 60
+SHORT = ("mcp__" + "x" * 60)[:64]
+
+
+def codex_answer(name: str) -> list[bytes]:
+    call = {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": name}
+    done = {**call, "arguments": "{}", "status": "completed"}
+    answer = {"id": "resp_1", "object": "response", "model": "real", "output": []}
+    events = [
+        {"type": "response.created", "response": {**answer, "status": "in_progress"}},
+        {
+            "type": "response.output_item.added",
+            "output_index": 0,
+            "item": {**call, "arguments": ""},
+        },
+        {
+            "type": "response.function_call_arguments.delta",
+            "output_index": 0,
+            "item_id": "fc_1",
+            "delta": "{}",
+        },
+        {"type": "response.output_item.done", "output_index": 0, "item": done},
+        {
+            "type": "response.completed",
+            "response": {**answer, "status": "completed", "output": [done]},
+        },
+    ]
+    return [f"event: {e['type']}\n".encode() + sse(e) for e in events]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("legacy", [True, False])
+async def test_names_that_were_shortened_on_the_way_are_turned_back(
+    stream: bool, legacy: bool
+) -> None:
+    """By the Codex dialect; or because signatures of another provider made a translation necessary."""
+    one = credential("a", provider="codex", wire="responses", legacy=legacy)
+    the_plan = chain(one)
+    sealed = {"type": "reasoning", "summary": [], "encrypted_content": "pointsman/g/abcd"}
+    user = {"type": "message", "role": "user", "content": "hi"}
+    transport = FakeTransport(
+        FakeReply(200, codex_answer(SHORT), [(b"content-type", b"text/event-stream")])
+    )
+    out, _ = await exchange(
+        transport,
+        the_plan,
+        wire="responses",
+        stream=stream,
+        input=[user] if legacy else [user, sealed],
+        tools=[{"type": "function", "name": LONG, "parameters": {"type": "object"}}],
+    )
+    assert LONG not in transport.calls[0].body.decode()
+    assert LONG in out.body.decode()
+    assert f'"{SHORT}"' not in out.body.decode()

@@ -9,11 +9,14 @@ import msgspec
 import pytest
 
 from proxy import wire as wires
+from proxy.config.model import Settings
 from proxy.convo import events as ev
 from proxy.convo.fold import Fold
 from proxy.convo.model import ErrorInfo, Text, ToolUse
+from proxy.exchange import run
 from proxy.jsonio import object_of
 from proxy.net.api import UpstreamBroken
+from proxy.upstream.prepare import Ask
 from proxy.wire.base import AnswerContext
 from proxy.wire.lanes import lane
 from tests.scripted import (
@@ -21,6 +24,7 @@ from tests.scripted import (
     ROLE,
     FakeReply,
     FakeTransport,
+    Out,
     block,
     chain,
     chat_stream,
@@ -28,6 +32,7 @@ from tests.scripted import (
     claude_stream,
     credential,
     exchange,
+    live_of,
     plan,
     sse,
 )
@@ -357,3 +362,27 @@ def test_an_error_event_is_a_break_too() -> None:
     sent = b"".join(first.feed(one) for one in [*claude_stream("Hello")[:3], error])
     assert b"busy" not in sent
     assert first.resumable
+
+
+async def test_a_json_array_stays_one_array_over_all_upstreams(autojump_clock) -> None:
+    """With keep-alives in it, while the next upstream is awaited and where nobody goes on."""
+    contents = [{"role": "user", "parts": [{"text": "hi"}]}]
+    body = msgspec.json.encode({"contents": contents})
+    for last in (FakeReply(200, chat_stream(", friend")), FakeReply(503, [b"{}"])):
+        transport = FakeTransport(FakeReply(200, [ROLE, chunk(content="Hello"), 40.0, BREAK]), last)
+        live = live_of(transport, chain("a", "b", **RESUME), Settings(keepalive=15.0))
+        transport.replies.append(FakeReply(503, [b"{}"]))
+        out = Out()
+        ask = Ask(wire="gemini", body=body, headers=[], model="m", stream=True, framing="json")
+        await run(ask, out, live)
+        said = msgspec.json.decode(out.body)
+        text = "".join(
+            part.get("text", "")
+            for one in said
+            for candidate in one.get("candidates", ())
+            for part in candidate.get("content", {}).get("parts", ())
+        )
+        whole = last.status == 200
+        assert text == ("Hello, friend" if whole else "Hello")
+        assert ("error" in said[-1]) is not whole
+        assert live.pool.in_flight == {}

@@ -18,12 +18,13 @@ from proxy.exchange import Live, run
 from proxy.explain import explain
 from proxy.net.api import UpstreamBroken
 from proxy.routing.build import build
+from proxy.routing.trace import Trace
 from proxy.secret import Secret
 from proxy.surface.http import HttpRequest
 from proxy.surface.router import App
 from proxy.telemetry.log import Log
 from proxy.upstream.prepare import Ask
-from tests.scripted import Out
+from tests.scripted import Out, plan
 
 TABLES = 250
 STATES = 8
@@ -243,3 +244,15 @@ async def test_a_live_answer_carries_the_digest():
         await App(live).handle(request, out)
         carried = dict(out.extra_headers).get(b"x-pointsman-explain")
         assert carried == (told.digest.encode() if asks else None)
+
+
+def test_a_thousand_keys_are_not_all_called():
+    body = {"model": "m", **BODIES["chat"]}
+
+    class Keys:
+        def trace(self, model, _facts) -> Trace:
+            return Trace(asked=model, steps=(), plan=plan(*map(str, range(1000))))
+
+    found = explain(ask(body), Keys(), Settings(), Pool(), 0.0)
+    assert (len(found.choices), found.omitted) == (100, 900)
+    assert found.text.endswith("\nand 900 more\n")

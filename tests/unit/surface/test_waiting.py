@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 import trio
+from h2.connection import H2Connection
 
 from proxy.config.model import Settings
 from proxy.surface.asgi import AsgiResponder
 from proxy.surface.router import App
 from proxy.surface.server import serve
-from tests.scripted import STREAM, FakeReply, HostTransport, chain, live_of
+from tests.scripted import STREAM, FakeReply, HostTransport, chain, chunk, live_of
 
 SSE = [(b"content-type", b"text/event-stream")]
 CHAT = ("/v1/chat/completions", {"messages": [{"role": "user", "content": "hi"}], "stream": True})
@@ -81,7 +82,17 @@ async def test_a_json_array_gets_white_space(autojump_clock) -> None:
     assert isinstance(msgspec.json.decode(body), list)
 
 
-@pytest.mark.parametrize(("path", "body"), [CHAT, CLAUDE])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        CHAT,
+        CLAUDE,
+        ("/v1/completions", {"prompt": "hi", "stream": True}),
+        ("/v1/responses", {"input": "hi", "stream": True}),
+        ("/v1beta/models/m:streamGenerateContent?alt=sse", GEMINI),
+        ("/v1beta/models/m:streamGenerateContent", GEMINI),
+    ],
+)
 async def test_a_failure_after_a_keep_alive_is_told_in_the_stream(
     autojump_clock, path: str, body: dict
 ) -> None:
@@ -134,3 +145,54 @@ async def test_the_other_lane_calms_its_clients_too(autojump_clock) -> None:
         b"data: 1\n\n",
         b"",
     ]
+
+
+async def test_a_second_wait_of_one_answer_is_one_task(autojump_clock) -> None:
+    """An answer that is resumed waits again, while the first wait's task still sleeps."""
+    sent = []
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    async with trio.open_nursery() as nursery:
+        out = AsgiResponder(send, nursery, bodiless=False)
+        out.wait_for(SSE, b": keep-alive\n\n", 10.0)
+        await trio.sleep(2.0)
+        out.start(200, SSE)
+        await out.send(b"data: 1\n\n")
+        out.wait_for([], b": keep-alive\n\n", 10.0)
+        await trio.sleep(25.0)
+        out.start(200, [])
+        await out.end()
+        nursery.cancel_scope.cancel()
+    bodies = [message["body"] for message in sent if message["type"] == "http.response.body"]
+    assert bodies == [b"data: 1\n\n", *[b": keep-alive\n\n"] * 2, b""]
+
+
+async def test_an_http_2_client_that_does_not_read_is_cut(autojump_clock) -> None:
+    """Its flow control stays shut: nothing would ever end this but a deadline."""
+    text = chunk(content="x" * 60_000)
+    transport = slow(0.1, text, text, text, *STREAM)
+    wanted = Settings(port=0)
+    live = live_of(transport, chain("a", sticky="none"), wanted)
+    raw = msgspec.json.encode({"model": "m", **CHAT[1]})
+    client = H2Connection()
+    client.initiate_connection()
+    client.send_headers(
+        1,
+        [(":method", "POST"), (":path", CHAT[0]), (":scheme", "http"), (":authority", "x")],
+    )
+    client.send_data(1, raw, end_stream=True)
+    async with trio.open_nursery() as nursery:
+        sockets = await nursery.start(serve, wanted, App(live))
+        stream = await trio.open_tcp_stream("127.0.0.1", sockets[0].getsockname()[1])
+        await stream.send_all(client.data_to_send())
+        got = b""
+        while b"xxx" not in got:
+            got += await stream.receive_some()
+        assert live.pool.in_flight == {"a": 1}
+        await trio.sleep(70.0)
+        assert live.pool.in_flight == {}
+        assert transport.given[0].closed
+        await stream.aclose()
+        nursery.cancel_scope.cancel()
