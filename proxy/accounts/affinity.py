@@ -18,6 +18,10 @@ from proxy.config.model import Plan, Sticky
 from proxy.jsonio import Body, Raw
 
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
+Key: TypeAlias = tuple[str, str]
+
+FRESH: Final = "+"
+"""Begins the name of a conversation that has no past: nobody has a cache of it."""
 
 HEADERS: Final = (
     b"x-claude-code-session-id",
@@ -40,6 +44,8 @@ _PREFIX: Final = 2048
 _LONGEST_ID: Final = 512
 _CLAUDE_CODE: Final = re.compile(r'session_(?:id\\?":\s*\\?")?([0-9A-Za-z-]{8,64})')
 """`user_..._account_..._session_UUID`, or the newer JSON text with a member `session_id`."""
+_ANSWER: Final = re.compile(rb'"(?:assistant|model|function_call|reasoning)"')
+"""Roles and item types of what a model said, of all protocols."""
 _USER_TURN: Final = re.compile(rb'"role"\s*:\s*"user"')
 _NEXT_TURN: Final = re.compile(rb'"role"\s*:')
 _CACHE_MARK: Final = re.compile(rb',?\s*"cache_control"\s*:\s*\{[^{}]*\}')
@@ -74,6 +80,9 @@ def session_of(wire: str, headers: Headers, top: Body, key: str, sticky: Sticky 
     `HEADERS`, `prompt_cache_key`, `conversation`, `session_id` of the body, and at last a digest of
     the system text and the first turn. Names of different client keys never meet. With `sticky`
     "key", all requests of one client key belong together; with "none", none do.
+
+    A digest of a request that holds no answer yet begins with `FRESH`: the conversation is new, even
+    where another one opened with the same words.
     """
     if sticky == "none":
         return ""
@@ -83,7 +92,20 @@ def session_of(wire: str, headers: Headers, top: Body, key: str, sticky: Sticky 
     if found:
         return _digest(key, found.encode())
     opening = _opening(wire, top)
-    return _digest(key, opening) if opening else ""
+    if not opening:
+        return ""
+    return _digest(key, opening) if _holds_answer(top) else FRESH + _digest(key, opening)
+
+
+def key_of(session: str, model: str) -> Key:
+    """Under what a session of a routed model is bound."""
+    return session.removeprefix(FRESH), model
+
+
+def _holds_answer(top: Body) -> bool:
+    """Whether the model has spoken before. In a text the quotes would be escaped."""
+    turns = _first_raw(top, _TURNS)
+    return turns is not None and _ANSWER.search(memoryview(turns)) is not None
 
 
 def _digest(key: str, value: bytes) -> str:
@@ -162,8 +184,6 @@ def _turn(view: memoryview, user: re.Match[bytes] | None) -> bytes:
     text = bytes(view[begin : following.start() if following is not None else len(view)])
     return text[: text.rfind(b"}")]
 
-
-Key: TypeAlias = tuple[str, str]
 
 _MOST_BINDINGS: Final = 10_000
 _IDLE: Final = 3600.0

@@ -60,13 +60,12 @@ class Rule(Struct, frozen=True):
     scope: str
 
 
-_REFUSED: Final = Rule("payment_required", 30 * MINUTE, firm=True, scope=ACCOUNT)
 _STUMBLED: Final = Rule(TRANSIENT, MINUTE, firm=False, scope=MODEL)
 
 RULES: Final[dict[int, Rule]] = {
-    401: Rule("unauthorized", 30 * MINUTE, firm=True, scope=ACCOUNT),
-    402: _REFUSED,
-    403: _REFUSED,
+    401: Rule("unauthorized", 30 * MINUTE, firm=True, scope=MODEL),
+    402: Rule("payment_required", 30 * MINUTE, firm=True, scope=ACCOUNT),
+    403: Rule("payment_required", 30 * MINUTE, firm=True, scope=MODEL),
     404: Rule("not_found", 12 * HOUR, firm=True, scope=MODEL),
     408: _STUMBLED,
     429: Rule(QUOTA, 0.0, firm=True, scope=MODEL),

@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from proxy.accounts import memory, report
-from proxy.accounts.affinity import Bindings, has_choice
+from proxy.accounts.affinity import FRESH, Bindings, has_choice, key_of
 from proxy.accounts.cooldown import (
     ACCOUNT,
     MODEL,
@@ -165,8 +165,8 @@ class Pool:
         """Free ones by strategy, the session's own first."""
         if not session or plan.sticky == "none":
             return self._by_strategy(free, target, plan, now, peek=peek)
-        key = (session, plan.model)
-        bound = self.bindings.get(key, now)
+        key = key_of(session, plan.model)
+        bound = "" if session.startswith(FRESH) else self.bindings.get(key, now)
         for place, candidate in enumerate(free if bound else ()):
             if candidate.credential.id == bound:
                 return [*free[place:], *free[:place]]
@@ -241,9 +241,9 @@ class Pool:
 
     def _bind(self, credential: str, plan: Plan, now: float, session: str) -> None:
         """The session's credential; one that was only full keeps its sessions."""
-        key = (session, plan.model)
+        key = key_of(session, plan.model)
         bound = self.bindings.get(key, now)
-        if bound and bound != credential:
+        if bound and bound != credential and not session.startswith(FRESH):
             for target in plan.targets:
                 names = {c.credential.id for c in target.candidates}
                 if bound in names and credential in names:
@@ -262,7 +262,7 @@ class Pool:
                 self.cooldowns.postpone(credential.id, candidate.model, now, failed=False)
             return
         if session:
-            self.bindings.drop((session, plan.model), credential.id)
+            self.bindings.drop(key_of(session, plan.model), credential.id)
         rule = rule_of(error)
         if rule is not None:
             self._rest(candidate, rule, error, now, probe=probe)

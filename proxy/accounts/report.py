@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from msgspec import Struct
 
+from proxy.accounts.affinity import FRESH, key_of
 from proxy.config.model import Candidate, Plan, Target
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ def verdicts(pool: Pool, plan: Plan, now: float, session: str) -> list[Verdict]:
     """Every candidate of the plan, those that would be tried first and in that order."""
     tried: list[Verdict] = []
     others: list[Verdict] = []
-    key = (session, plan.model)
-    sticky = session and plan.sticky != "none"
+    key = key_of(session, plan.model)
+    sticky = session and plan.sticky != "none" and not session.startswith(FRESH)
     bound = pool.bindings.get(key, now) if sticky else ""
     for target in pool.targets(plan, peek=True):
         order = pool.order(target, plan, now, session, peek=True)

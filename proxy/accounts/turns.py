@@ -64,9 +64,12 @@ class Turns:
         return credit
 
     def targets(self, model: str, targets: tuple[Target, ...], *, peek: bool) -> tuple[Target, ...]:
-        """Targets spread by the sum of their credentials' weights; the others follow in their order."""
+        """Targets spread by weight, their own or their credentials'; the others follow in their order."""
         shares = [
-            (str(place), sum(max(c.credential.weight, 0) for c in target.candidates) or 1)
+            (
+                str(place),
+                target.weight or sum(max(c.credential.weight, 0) for c in target.candidates) or 1,
+            )
             for place, target in enumerate(targets)
         ]
         credit = self._turn(("", model), shares, peek=peek)

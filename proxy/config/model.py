@@ -108,10 +108,14 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """One upstream of a plan: its candidates in configured order."""
+    """One upstream of a plan: its candidates in configured order.
+
+    `weight`: its share of a `balance`d plan; 0 = the sum of its credentials' weights.
+    """
 
     upstream: str
     candidates: tuple[Candidate, ...]
+    weight: int = 0
 
 
 class Hedge(Struct, frozen=True, kw_only=True):

@@ -203,6 +203,7 @@ class _Builder:
             Target(
                 upstream=group,
                 candidates=tuple(sorted(candidates, key=lambda c: c.credential.id)),
+                weight=1,  # providers take even turns, however many keys they have
             )
             for group, candidates in groups
         )

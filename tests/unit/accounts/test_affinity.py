@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proxy.accounts.affinity import HEADERS, Bindings, has_choice, session_of
+from proxy.accounts.affinity import FRESH, HEADERS, Bindings, has_choice, key_of, session_of
 from proxy.jsonio import encode, top_level
 from tests.scripted import chain, plan
 
@@ -106,7 +106,14 @@ def grown(wire: str) -> tuple[dict, dict]:
 @pytest.mark.parametrize("wire", ["chat", "anthropic", "responses", "gemini"])
 def test_the_opening_stays_the_same_while_a_conversation_grows(wire: str) -> None:
     first, later = grown(wire)
-    assert session(first, wire=wire) == session(later, wire=wire) != ""
+    opened, goes_on = session(first, wire=wire), session(later, wire=wire)
+    assert opened == FRESH + goes_on
+    assert key_of(opened, "m") == key_of(goes_on, "m") == (goes_on, "m")
+
+
+def test_a_word_in_a_text_is_no_answer() -> None:
+    text = 'say {"role":"assistant"} and "model"'
+    assert session({"messages": [user(text)]}).startswith(FRESH)
 
 
 @pytest.mark.parametrize("length", [10, 1500, 2500, 70_000])
@@ -114,7 +121,7 @@ def test_long_openings_too(length: int) -> None:
     text = "word " * (length // 5)
     answer = {"role": "assistant", "content": "yes"}
     first = session({"messages": [user(text)]})
-    assert first == session({"messages": [user(text), answer, user("x")]})
+    assert first == FRESH + session({"messages": [user(text), answer, user("x")]})
     assert first != session({"messages": [user("other " + text)]})
 
 

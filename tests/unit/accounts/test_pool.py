@@ -146,15 +146,27 @@ def test_made_up_models_do_not_grow_the_state() -> None:
     assert len(pool.labels) <= 20_000
 
 
+def test_a_new_conversation_takes_its_turn_and_then_stays() -> None:
+    pool, p = Pool(), plain("a", "b", "c")
+    firsts = []
+    for number in range(4):
+        first = pool.order(p.targets[0], p, float(number), "+same words")[0]
+        pool.succeeded(first, p, float(number), "+same words")
+        firsts.append(first.credential.id)
+    assert firsts == ["a", "b", "c", "a"]
+    stays = {pool.order(p.targets[0], p, 5.0, "same words")[0].credential.id for _ in range(5)}
+    assert stays == {"a"}
+
+
 # Scopes
 
 
 @pytest.mark.parametrize(
     ("error", "other_model"),
     [
-        (failure(401), []),
+        (failure(401), ["a"]),
         (failure(402), []),
-        (failure(403), []),
+        (failure(403), ["a"]),
         (failure(429, kind="usage_limit_reached"), []),
         (failure(429, kind="insufficient_quota"), []),
         (failure(429, kind="rate_limit_error", retry_after=30.0), ["a"]),

@@ -24,7 +24,7 @@ def test_every_candidate_has_a_verdict_with_its_reason() -> None:
         ("d", 2, "next, bound to this session"),
         ("c", 3, "suspicious: transient (model:m), 49s left"),
         ("b", 0, "at limit"),
-        ("e", 0, "cooling for 1789s because unauthorized (account), next try in 49s"),
+        ("e", 0, "cooling for 1789s because unauthorized (model:m), next try in 49s"),
     ]
 
 
