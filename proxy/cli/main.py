@@ -29,6 +29,11 @@ _SINGLE_DASH: Final = (
 """Options that CLIProxyAPI, or a habit from it, spells with one dash."""
 _DEFAULTS: Final = {"accounts": "list"}
 """What a group of commands does when none of them is named."""
+_OTHER_WORDS: Final = {
+    ("explain",): ("routes", "explain"),
+    ("routes", "check"): ("check",),
+}
+"""Commands by a second name."""
 _LOGINS: Final = {
     "copilot-login": ("login", "copilot"),
     "github-copilot-login": ("login", "copilot", "--account-type", "individual"),
@@ -116,6 +121,9 @@ def two_dashes(arguments: list[str]) -> list[str]:
 
 
 def _verb(arguments: list[str]) -> tuple[str, list[str]]:
+    for words, others in _OTHER_WORDS.items():
+        if tuple(arguments[: len(words)]) == words:
+            arguments = [*others, *arguments[len(words) :]]
     if arguments and not arguments[0].startswith("-"):
         return arguments[0], arguments[1:]
     for index, word in enumerate(arguments):

@@ -71,7 +71,7 @@ VERBS = (
     Verb("routes list", "every model that can be asked for, and where it goes", *PLACE, JSON),
     Verb(
         "routes explain",
-        "why a request goes where it goes: the server's own decision, without network",
+        "why a request goes where it goes: the server's own decision, without network (also: explain)",
         *PLACE,
         Option("--request", FILE, "a request body; - = standard input"),
         Option("--surface", "WIRE", "the protocol of the body; default: chat", WIRES),

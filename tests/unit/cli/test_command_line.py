@@ -203,3 +203,15 @@ def test_other_failures_are_not_swallowed(monkeypatch):
     monkeypatch.setitem(sys.modules, "proxy.app", fake)
     with pytest.raises(ExceptionGroup, match="two"):
         __main__.main([])
+
+
+@pytest.mark.parametrize(
+    ("words", "same"),
+    [(["explain", "m"], ["routes", "explain", "m"]), (["routes", "check"], ["check"])],
+)
+def test_second_names_of_commands(words, same, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    first = __main__.main(words), capsys.readouterr().out
+    assert (__main__.main(same), capsys.readouterr().out) == first
+    assert first[1]
