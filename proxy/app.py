@@ -20,7 +20,7 @@ from proxy.net.transport import Transport
 from proxy.reload import Generation, Origin
 from proxy.routing.load import with_accounts
 from proxy.sources import Watch
-from proxy.store import keeper, xdg
+from proxy.store import keeper, state
 from proxy.surface.router import App
 from proxy.surface.server import Stop, serve
 from proxy.telemetry.log import Log
@@ -88,8 +88,7 @@ class Application:
             place=origin.place, files=origin.files, folders=origin.folders, reread=self._reread
         )
         self._generation = Generation(loaded, self._app, whole, os.environ)
-        name = f"{xdg.name_of(origin.place)}.json"
-        self._memory = xdg.folder(os.environ) / "accounts" / name
+        self._memory = state.place(os.environ, origin.place)
         self._keeping = trio.CancelScope()
         self._kept = trio.Event()
         self._terminal = has_terminal()

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from proxy.accounts.affinity import Bindings
-from proxy.accounts.cooldown import LONGEST, OVERAGE, Cooldown, Cooldowns
+from proxy.accounts.cooldown import ACCOUNT, LONGEST, OVERAGE, Cooldown, Cooldowns
 from proxy.accounts.quota import Ledger, Window
 from proxy.jsonio import Json
 
@@ -104,12 +104,7 @@ def restore(
     wall: float,
 ) -> None:
     """Adds what a snapshot holds and is not over. Raises ValueError if it is no snapshot."""
-    try:
-        whole = msgspec.convert(data, Snapshot)
-    except msgspec.ValidationError as error:
-        raise ValueError(f"no snapshot of accounts: {error}") from None
-    if whole.version != VERSION:
-        raise ValueError(f"a snapshot of version {whole.version}, expected {VERSION}")
+    whole = _read(data)
     away = now - wall
     for saved in whole.cooldowns:
         until = min(saved.until + away, now + LONGEST)
@@ -130,3 +125,27 @@ def restore(
         for name, label in whole.labels.items()
         if name in cooldowns.by or name in ledger.by
     }
+
+
+def standing(data: Json, wall: float) -> dict[str, list[SavedCooldown]]:
+    """The cooldowns of a snapshot that are not over, by credential: widest first, then longest.
+
+    Raises ValueError if it is no snapshot.
+    """
+    found: dict[str, list[SavedCooldown]] = {}
+    for saved in _read(data).cooldowns:
+        if saved.until > wall:
+            found.setdefault(saved.credential, []).append(saved)
+    for rests in found.values():
+        rests.sort(key=lambda rest: (not rest.firm, rest.scope != ACCOUNT, -rest.until))
+    return found
+
+
+def _read(data: Json) -> Snapshot:
+    try:
+        whole = msgspec.convert(data, Snapshot)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"no snapshot of accounts: {error}") from None
+    if whole.version != VERSION:
+        raise ValueError(f"a snapshot of version {whole.version}, expected {VERSION}")
+    return whole

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from proxy.accounts import memory
 from proxy.auth import files
 from proxy.auth.book import AccountBook
 from proxy.auth.files import BadAccountFile
-from proxy.cli.main import FAILED, OK, Parser, read, two_dashes
+from proxy.cli.main import FAILED, OK, Parser, read, two_dashes, where
 from proxy.clock import Clock
 from proxy.jsonio import encode
 from proxy.net.transport import Transport
+from proxy.store import state
 from proxy.telemetry.log import Log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from proxy.accounts.memory import SavedCooldown
     from proxy.auth.account import AccountView
 
 _VERBS: Final = ("list", "test", "pause", "resume", "remove")
@@ -127,15 +131,22 @@ def _edit(options: argparse.Namespace, book: AccountBook, chosen: list[AccountVi
 
 
 def _print(options: argparse.Namespace, book: AccountBook, views: list[AccountView]) -> None:
+    rests = _rests(options)
     if options.json:
-        print(encode([_row(view) for view in views]).decode())
+        print(encode([_row(view, rests.get(view.name, [])) for view in views]).decode())
         return
     if not views:
         print(f"no accounts in {book.folder}")
         return
-    rows = [("FILE", "KIND", "ACCOUNT", "PLAN", "STATE", "TOKEN UNTIL", "LAST ERROR")]
+    rows = [
+        ("FILE", "KIND", "ACCOUNT", "PLAN", "STATE", "TOKEN UNTIL", "RESTS UNTIL", "LAST ERROR")
+    ]
     rows += [
-        (v.name, v.kind, v.label, v.plan, v.state, _time(v.expires) or "-", v.last_error)
+        (
+            *(v.name, v.kind, v.label, v.plan, v.state, _time(v.expires) or "-"),
+            _rest(rests.get(v.name, [])),
+            v.last_error,
+        )
         for v in views
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
@@ -143,7 +154,29 @@ def _print(options: argparse.Namespace, book: AccountBook, views: list[AccountVi
         print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
 
 
-def _row(view: AccountView) -> dict[str, object]:
+def _rests(options: argparse.Namespace) -> dict[str, list[SavedCooldown]]:
+    """What a server with this configuration knows, whether it runs or not; nothing without its file."""
+    path = state.place(os.environ, where(options))
+    try:
+        data = state.load(path)
+        return {} if data is None else memory.standing(data, Clock().now())
+    except state.StateError as error:
+        sys.stderr.write(f"pointsman: {error}; cooldowns are not shown\n")
+    except ValueError as error:
+        sys.stderr.write(f"pointsman: {path}: {error}; cooldowns are not shown\n")
+    return {}
+
+
+def _rest(rests: list[SavedCooldown]) -> str:
+    """The one that weighs most, and how many others there are."""
+    if not rests:
+        return "-"
+    first, others = rests[0], f", {len(rests) - 1} more" if len(rests) > 1 else ""
+    word = first.word if first.firm else f"{first.word}, used if no other is free"
+    return f"{_time(first.until)} {word} ({first.scope}){others}"
+
+
+def _row(view: AccountView, rests: list[SavedCooldown]) -> dict[str, object]:
     return {
         "file": view.name,
         "kind": view.kind,
@@ -151,6 +184,15 @@ def _row(view: AccountView) -> dict[str, object]:
         "plan": view.plan,
         "state": view.state,
         "expires": _time(view.expires) or None,
+        "cooldowns": [
+            {
+                "until": _time(rest.until),
+                "why": rest.word,
+                "scope": rest.scope,
+                "used_if_no_other_is_free": not rest.firm,
+            }
+            for rest in rests
+        ],
         "last_error": view.last_error or None,
     }
 

@@ -121,9 +121,9 @@ def two_dashes(arguments: list[str]) -> list[str]:
 
 
 def _verb(arguments: list[str]) -> tuple[str, list[str]]:
-    for words, others in _OTHER_WORDS.items():
-        if tuple(arguments[: len(words)]) == words:
-            arguments = [*others, *arguments[len(words) :]]
+    for name, usual in _OTHER_WORDS.items():
+        if tuple(arguments[: len(name)]) == name:
+            arguments = [*usual, *arguments[len(name) :]]
     if arguments and not arguments[0].startswith("-"):
         return arguments[0], arguments[1:]
     for index, word in enumerate(arguments):

@@ -6,12 +6,16 @@ The file is a convenience: one that is missing, too large or garbage is named an
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from proxy.jsonio import Json, decode, encode
+from proxy.store import xdg
 from proxy.store.files import write
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LIMIT: Final = 32 * 1024 * 1024
 """Bytes; a larger file is neither read nor written."""
@@ -19,6 +23,11 @@ LIMIT: Final = 32 * 1024 * 1024
 
 class StateError(Exception):
     """Why a state file could not be used; one sentence that names it."""
+
+
+def place(environ: Mapping[str, str], config: str) -> Path:
+    """Where a server with this configuration keeps what it knows of its accounts."""
+    return xdg.folder(environ) / "accounts" / f"{xdg.name_of(config)}.json"
 
 
 def load(path: Path) -> Json:

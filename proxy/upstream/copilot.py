@@ -76,8 +76,12 @@ class Copilot:
     def _initiator(self, client: Client, options: CopilotOptions) -> bytes:
         if options.force_agent or initiator.is_forced(client.header(b"force-copilot-agent")):
             return b"agent"
-        by_turn = options.initiator == "turn"
-        if (initiator.by_turn if by_turn else initiator.by_payload)(client.top):
+        if options.initiator == "turn":
+            spawned = any(client.header(name) for name in initiator.SUB_AGENT)
+            agent = spawned or initiator.by_turn(client.top)
+        else:
+            agent = initiator.by_payload(client.top)
+        if agent:
             return b"agent"
         key = initiator.cache_key(client.top) if options.persist else ""
         if not key:

@@ -115,8 +115,8 @@ async def with_token(
     """
     for last in (False, True):
         credential = await book.ready(opened.asked.credential)
-        call = work.call(structs.replace(opened.asked, credential=credential), plan, settings)
-        opened.reply = reply = await transport.send(call)
+        opened.asked = structs.replace(opened.asked, credential=credential)
+        opened.reply = reply = await transport.send(work.call(opened.asked, plan, settings))
         if last or reply.status not in (400, 401):
             break
         if reply.status == 400:
@@ -233,7 +233,7 @@ async def read_count(opened: Opened, reply: Reply, work: Work) -> None:
 
 async def refused(reply: Reply, candidate: Candidate, now: float) -> ProxyError:
     """What an upstream's error answer says. `now`: wall-clock seconds."""
-    body = await reply.read(_ERROR_LIMIT)
+    body = candidate.credential.key.hide(await reply.read(_ERROR_LIMIT))
     wire = candidate.credential.wire
     try:
         info = wires.get(wire).decode_error(reply.status, body)

@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.coding_tools import Job
+from tests.e2e.coding_tools import run as run_tool
 from tests.e2e.servers import free_port, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -239,17 +241,54 @@ def test_from_variables_to_answers(tmp_path, start, upstream, shell):
     assert [name for name, secret in SECRETS.items() if secret in written] == []
 
 
-def test_the_openai_sdk(start, upstream):
-    openai = pytest.importorskip("openai")
+@pytest.fixture
+def deployed(start, upstream):
+    """The address of what the script started, with an account and a route."""
     port = free_port()
-    process = start(AUTH_BUNDLE=bundle(upstream.url), API_KEY_1="k", PORT=str(port))
-    wait_for(f"http://127.0.0.1:{port}/healthz", process)
-    with openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="k") as client:
+    process = start(
+        AUTH_BUNDLE=bundle(upstream.url),
+        PASSTHRU_MODELS_JSON=route(upstream.url),
+        API_KEY_1=SECRETS["client"],
+        API_KEY_2=SECRETS["second"],
+        PORT=str(port),
+    )
+    wait_for(f"http://127.0.0.1:{port}/readyz", process)
+    return f"http://127.0.0.1:{port}"
+
+
+MODELS = [("copilot-gpt-4.1", "gpt-4.1", "token"), ("other-1", "other-1", "route")]
+"""What is asked for, what the service is asked for, and with which secret."""
+
+
+@pytest.mark.parametrize(("model", "there", "secret"), MODELS)
+def test_the_openai_sdk(deployed, upstream, model, there, secret):
+    openai = pytest.importorskip("openai")
+    with openai.OpenAI(base_url=f"{deployed}/v1", api_key=SECRETS["client"]) as client:
         stream = client.chat.completions.create(
-            model="gpt-4.1", stream=True, messages=[{"role": "user", "content": "count"}]
+            model=model, stream=True, messages=[{"role": "user", "content": "count"}]
         )
         words = [c.choices[0].delta.content or "" for c in stream if c.choices]
     assert "".join(words) == "one two three"
+    (asked,) = upstream.asked
+    assert asked[1] == f"Bearer {SECRETS[secret]}"
+    assert (asked[2]["model"], asked[2]["stream"]) == (there, True)
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize(("model", "there", "secret"), MODELS)
+def test_claude_code(tmp_path, deployed, upstream, model, there, secret):
+    if shutil.which("npm") is None:
+        pytest.fail("the coding tools need Node.js and npm")
+    home = tmp_path / "home"
+    home.mkdir()
+    done = run_tool("claude", Job(home=home, url=deployed, model=model, key=SECRETS["second"]))
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "one two three" in done.stdout
+    assert {token for _, token, _ in upstream.asked} == {f"Bearer {SECRETS[secret]}"}
+    streamed = [body for _, _, body in upstream.asked if body["stream"]]
+    assert streamed
+    assert {body["model"] for body in streamed} == {there}
+    assert any(body.get("tools") for body in streamed)  # it is Claude Code that asked
 
 
 def test_routes_alone_need_no_bundle(start, upstream):

@@ -126,9 +126,9 @@ async def world(folder, options=None, **token):
         nursery.cancel_scope.cancel()
 
 
-async def ask(live, body, wire="chat"):
+async def ask(live, body, wire="chat", headers=()):
     out = Out()
-    await run(Ask(wire=wire, body=msgspec.json.encode(body), headers=[]), out, live)
+    await run(Ask(wire=wire, body=msgspec.json.encode(body), headers=list(headers)), out, live)
     return out
 
 
@@ -251,6 +251,16 @@ async def test_row_14_a_turn_of_ten_tools_costs_one_request_of_a_person(tmp_path
         assert said == [b"user"] + [b"agent"] * 10
         counted = {who: copilot.PROVIDER.calls[who] - before[who] for who in before}
         assert counted == {b"user": 1, b"agent": 10}
+
+
+@pytest.mark.parametrize("counted", ["turn", "payload"])
+async def test_row_14_the_first_message_of_a_sub_agent_is_the_agents(
+    tmp_path, autojump_clock, counted
+):
+    async with world(tmp_path, options=CopilotOptions(initiator=counted)) as (live, mock):
+        body = {**CHAT, "max_tokens": 9, "tools": [TOOL]}
+        await ask(live, body, wire="anthropic", headers=[(b"x-claude-code-agent-id", b"a1")])
+        assert dict(mock.served()[0].headers)[b"X-Initiator"] == b"agent"
 
 
 async def test_row_14_by_default_requests_with_tools_are_the_agents(tmp_path, autojump_clock):

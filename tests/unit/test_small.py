@@ -17,6 +17,13 @@ def test_a_secret_never_prints() -> None:
     assert not Secret("")
 
 
+def test_a_secret_is_hidden_in_the_texts_of_others() -> None:
+    text = b'{"message": "bad key: sk-very-private, sk-very-private"}'
+    assert Secret("sk-very-private").hide(text) == b'{"message": "bad key: ***, ***"}'
+    assert Secret("key").hide(text) == text
+    assert Secret("").hide(text) == text
+
+
 def read(log: Log, fd: int) -> str:
     log.flush()
     return os.read(fd, 1 << 20).decode()

@@ -20,12 +20,10 @@ PYZ = Path(os.environ.get("POINTSMAN_PYZ", ROOT / "dist" / "pointsman.pyz"))
 LISTED = tomllib.loads((ROOT / "tests" / "wire_deviations.toml").read_text(encoding="utf-8"))
 TABLES = ("deviation", "later", "open")
 GROUPS = (
-    *("copilot", "copilot-claude", "copilot-gemini"),
+    *("copilot", "copilot-claude", "copilot-gemini", "auth-files", "refresh"),
     *("claude-key", "codex-key", "gemini-key", "vertex-key", "openai-compat", "passthru-*"),
     *("auth", "balance", "errors", "headers", "models", "names", "routes", "streaming", "thinking"),
 )
-
-SINGLE = ("refresh/copilot",)
 
 
 def known() -> set[str]:
@@ -35,7 +33,7 @@ def known() -> set[str]:
 def scenarios() -> list[str]:
     found = (folder("wire") / "scenarios").glob("*/*.json")
     names = sorted(f"{path.parent.name}/{path.stem}" for path in found)
-    asked = [*(f"{group}/*" for group in GROUPS), *SINGLE]
+    asked = [f"{group}/*" for group in GROUPS]
     return [n for n in names if any(fnmatch.fnmatchcase(n, pattern) for pattern in asked)]
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from proxy import __main__
+from proxy.store import state
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -39,6 +42,7 @@ def place(tmp_path, monkeypatch):
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     (tmp_path / "config.yaml").write_text(f"host: 127.0.0.1\nauth-dir: {tmp_path}/auth\n")
     (tmp_path / "routes.d").mkdir()
     (tmp_path / "routes.d" / "a.toml").write_text(
@@ -66,17 +70,8 @@ def accounts(capsys, *words):
 def test_list(place, capsys):
     status, out, _ = accounts(capsys)
     assert status == 0
-    assert out.splitlines()[0].split() == [
-        "FILE",
-        "KIND",
-        "ACCOUNT",
-        "PLAN",
-        "STATE",
-        "TOKEN",
-        "UNTIL",
-        "LAST",
-        "ERROR",
-    ]
+    heads = ["FILE", "KIND", "ACCOUNT", "PLAN", "STATE", "TOKEN UNTIL", "RESTS UNTIL", "LAST ERROR"]
+    assert [head for head in re.split(r"\s{2,}", out.splitlines()[0]) if head] == heads
     status, out, _ = accounts(capsys, "list", "--json")
     assert json.loads(out)[1] == {
         "file": "good.json",
@@ -85,9 +80,64 @@ def test_list(place, capsys):
         "plan": "individual",
         "state": "idle",
         "expires": None,
+        "cooldowns": [],
         "last_error": None,
     }
     assert "gho_" not in out
+
+
+def remember(place, text):
+    path = state.place(os.environ, str(place / "config.yaml"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def rest(credential, until, **more):
+    fields = {"scope": "account", "word": "quota", "firm": True}
+    return {"credential": credential, "until": until, **fields, **more}
+
+
+def test_what_a_server_remembers_is_shown(place, capsys):
+    soon, late = 4070908800.0, 4070912400.0
+    rests = [
+        rest("good.json", late, scope="model:gpt-5", word="transient", firm=False),
+        rest("good.json", soon),
+        rest("bad.json", 1.0, word="unauthorized"),
+        rest("gone.json", soon),
+    ]
+    remember(place, json.dumps({"version": 1, "cooldowns": rests}))
+    _, out, err = accounts(capsys)
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert "2099-01-01T00:00:00Z quota (account), 1 more" in lines["good.json"]
+    assert "unauthorized" not in lines["bad.json"]  # that is over
+    assert "gone.json" not in lines
+    assert err == ""
+    _, out, _ = accounts(capsys, "list", "good", "--json")
+    assert json.loads(out)[0]["cooldowns"] == [
+        {
+            "until": "2099-01-01T00:00:00Z",
+            "why": "quota",
+            "scope": "account",
+            "used_if_no_other_is_free": False,
+        },
+        {
+            "until": "2099-01-01T01:00:00Z",
+            "why": "transient",
+            "scope": "model:gpt-5",
+            "used_if_no_other_is_free": True,
+        },
+    ]
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"version": 9}'])
+def test_a_memory_that_cannot_be_read_is_named_and_the_rest_shown(place, capsys, text):
+    path = remember(place, text)
+    status, out, err = accounts(capsys)
+    assert status == 0
+    assert "good.json" in out
+    assert err.count("\n") == 1
+    assert str(path) in err
 
 
 def test_test_tells_which_account_does_not_work(place, capsys):

@@ -191,6 +191,16 @@ def test_who_sends_it_by_the_last_turn(body, who):
 
 
 @pytest.mark.parametrize(
+    "name", [b"x-claude-code-agent-id", b"x-openai-subagent", b"x-parent-session-id"]
+)
+def test_the_task_of_a_sub_agent_is_no_persons_word(name):
+    body = {"messages": [USER]}
+    assert initiator(body, initiator="turn", headers=[(name, b"a1")]) == "agent"
+    assert initiator(body, initiator="turn", headers=[(name, b"")]) == "user"
+    assert initiator(body, headers=[(name, b"a1")]) == "user"  # CLIProxyAPI looks at the body alone
+
+
+@pytest.mark.parametrize(
     ("model", "options", "expected"),
     [
         ("", {"header_profile": "vscode-chat"}, "cli"),
