@@ -189,7 +189,7 @@ async def queued(work: Work, plan: Plan, live: Live, failure: ProxyError) -> Ope
     wake = trio.Event()
     ticket = live.pool.enqueue(plan, trio.current_time(), wake.set)
     if ticket is None:
-        raise failure
+        return await last_resort(work, plan, live, failure)
     try:
         with trio.move_on_at(ticket.deadline):
             await wake.wait()
@@ -198,6 +198,18 @@ async def queued(work: Work, plan: Plan, live: Live, failure: ProxyError) -> Ope
         return await attempt(work, ticket.candidate, plan, live, trio.current_time())
     finally:
         live.pool.leave(ticket)
+
+
+async def last_resort(work: Work, plan: Plan, live: Live, failure: ProxyError) -> Opened:
+    """Asks those that stumbled too often, since nobody else is left; raises the last failure."""
+    for candidate in live.pool.tripped(plan, trio.current_time()):
+        try:
+            return await attempt(work, candidate, plan, live, trio.current_time())
+        except ProxyError as error:
+            if error.retry is Retry.NEVER:
+                raise
+            failure = error
+    raise failure
 
 
 async def attempt(

@@ -185,7 +185,7 @@ def _turn(view: memoryview, user: re.Match[bytes] | None) -> bytes:
     return text[: text.rfind(b"}")]
 
 
-_MOST_BINDINGS: Final = 10_000
+_MOST_BINDINGS: Final = 4_000
 _IDLE: Final = 3600.0
 
 

@@ -223,8 +223,9 @@ class Cooldowns:
             self.by.popitem(last=False)
 
     def recover(self, credential: str, model: str, now: float, *, probe: bool) -> bool:
-        """A request was answered. A probe lifts every cooldown it went through; a request that began
-        before a firm cooldown proves nothing about it. Whether anything was lifted."""
+        """A request was answered. A probe lifts every cooldown it went through, any answer a suspicion
+        and a trip; a request that began before another firm cooldown proves nothing about it. Whether
+        anything was lifted."""
         rests = self.by.get(credential)
         if rests is None:
             return False
@@ -232,7 +233,7 @@ class Cooldowns:
             scope
             for scope in scopes_of(model)
             if (rest := rests.get(scope)) is not None
-            and (probe or not rest.firm or rest.until <= now)
+            and (probe or not rest.firm or rest.word == TRIPPED or rest.until <= now)
         ]
         for scope in lifted:
             del rests[scope]

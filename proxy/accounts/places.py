@@ -47,6 +47,11 @@ class Places:
         limit = credential.in_flight
         return limit > 0 and self.counts.get(credential.id, 0) >= limit
 
+    def can_wait(self, credential: Credential) -> bool:
+        """Whether every place is taken and its queue has room."""
+        queue = self._queues.get(credential.id, ())
+        return self.full(credential) and len(queue) < credential.queue
+
     def held(self, candidate: Candidate) -> bool:
         """Whether this is a place that waits to be taken by the ticket it was given to."""
         return bool(self._held) and id(candidate) in self._held
@@ -90,8 +95,7 @@ class Places:
         longest = 0.0
         for candidate in candidates:
             credential = candidate.credential
-            queue = self._queues.get(credential.id, ())
-            if self.full(credential) and len(queue) < credential.queue:
+            if self.can_wait(credential):
                 wanted.setdefault(credential.id, candidate)
                 longest = max(longest, credential.queue_wait)
         if not wanted:

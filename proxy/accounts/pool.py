@@ -107,6 +107,17 @@ class Pool:
             return due + free + suspicious
         return free + suspicious if suspicious else free
 
+    def tripped(self, plan: Plan, now: float) -> list[Candidate]:
+        """Those that stumbled too often, when nobody else is left: better to ask them than nobody, since
+        what fails may be the request. Soonest back first."""
+        found: list[tuple[float, int, Candidate]] = []
+        for candidate in (c for target in plan.targets for c in target.candidates):
+            bound = self.cooldowns.binding(candidate.credential.id, candidate.model, now)
+            stumbled = bound is not None and bound[1].word == TRIPPED
+            if bound is not None and stumbled and not self.places.full(candidate.credential):
+                found.append((bound[1].until, len(found), candidate))
+        return [candidate for _, _, candidate in sorted(found)]
+
     def _sorted(
         self, candidates: tuple[Candidate, ...], now: float
     ) -> tuple[list[Candidate], list[Candidate], list[Candidate]]:

@@ -89,7 +89,33 @@ def verdicts(pool: Pool, plan: Plan, now: float, session: str) -> list[Verdict]:
             tried.append(_verdict(pool, candidate, target, now, bound, position))
         left = [c for c in target.candidates if all(c is not other for other in order)]
         others += [_verdict(pool, candidate, target, now, bound, 0) for candidate in left]
-    return tried + others
+    return tried + others if tried else _last_resort(pool, plan, now, bound, others)
+
+
+def _last_resort(
+    pool: Pool, plan: Plan, now: float, bound: str, others: list[Verdict]
+) -> list[Verdict]:
+    """As `others`, but those that are asked when nobody else is left come first, unless the request waits
+    for a place."""
+    everyone = [c for target in plan.targets for c in target.candidates]
+    if any(
+        pool.places.can_wait(c.credential)
+        and not pool.cooldowns.firm(c.credential.id, c.model, now)
+        for c in everyone
+    ):
+        return others
+    chosen = pool.tripped(plan, now)
+    ids = {id(candidate) for candidate in chosen}
+    of = {id(c): target for target in plan.targets for c in target.candidates}
+    return [
+        _verdict(pool, candidate, of[id(candidate)], now, bound, position)
+        for position, candidate in enumerate(chosen, 1)
+    ] + [
+        _verdict(pool, c, target, now, bound, 0)
+        for target in plan.targets
+        for c in target.candidates
+        if id(c) not in ids
+    ]
 
 
 def _verdict(

@@ -7,7 +7,11 @@ from collections import Counter
 import pytest
 
 from proxy.accounts.pool import Pool
+from proxy.exchange import run
+from proxy.jsonio import encode
+from proxy.upstream.prepare import Ask
 from tests.pools import Caller, failure, plain
+from tests.scripted import ANSWER, FakeReply, FakeTransport, Out, live_of, plan
 
 
 def test_a_stray_failure_costs_no_request() -> None:
@@ -43,3 +47,22 @@ def test_three_in_a_minute_trip_and_the_way_back_is_automatic() -> None:
     back = min(t for t in caller.called("a") if t >= down[1])
     assert back - down[1] <= 60
     assert [n for t, n, _ in caller.calls if t > back] == ["a"] * (199 - int(back))
+
+
+async def test_requests_that_fail_everywhere_keep_nobody_else_from_being_served() -> None:
+    live = live_of(Picky(), plan("a", "b", "c"))
+    for number in range(40):
+        out = Out()
+        bad = number % 2 == 0
+        body = encode({"model": "m", "messages": [], "user": "bad" if bad else "good"})
+        await run(Ask(wire="chat", body=body, headers=[]), out, live)
+        assert out.status == (500 if bad else 200)
+    assert live.pool.in_flight == {}
+
+
+class Picky(FakeTransport):
+    """An upstream that stumbles over some requests, whatever the key."""
+
+    async def send(self, call):
+        bad = b'"bad"' in call.body
+        return FakeReply(500 if bad else 200, [b"{}" if bad else ANSWER])
