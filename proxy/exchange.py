@@ -127,18 +127,21 @@ async def first_answer(work: Work, plan: Plan, live: Live) -> Opened:
     while True:
         tried = work.attempts
         try:
-            return await way(work, live.pool.targets(plan), plan, live)
+            try:
+                return await way(work, live.pool.targets(plan), plan, live)
+            except ProxyError as error:
+                return await queued(work, plan, live, error)
         except ProxyError as error:
-            idle = work.attempts == tried
-            if error.retry is Retry.NEVER and not idle:
+            if error.retry is Retry.NEVER:
                 raise
             refusal = failure or error
-            failure = failure if idle else error
+            failure = failure if work.attempts == tried else error
         round_ += 1
         cooldown = partial(live.pool.wait, plan, trio.current_time())
         seconds = pause(failure, round_, live.settings, cooldown)
         if seconds is None:
             raise failure or refusal
+        work.spent.clear()
         await trio.sleep(seconds)
 
 
@@ -159,45 +162,41 @@ async def in_turn(work: Work, targets: Sequence[Target], plan: Plan, live: Live)
             except ProxyError as error:
                 if error.retry is Retry.NEVER:
                     raise
-                failure, now = error, trio.current_time()
-    if failure is not None:
-        raise failure
-    failure = pool.exhausted(plan, trio.current_time())
-    failure.retry = Retry.UPSTREAM
-    if len(targets) < len(plan.targets):
-        raise failure  # one of several side by side, which wait for a place together
-    return await queued(work, plan, live, failure)
+                failure = error
+    raise failure or pool.exhausted(plan, trio.current_time())
 
 
 async def side_by_side(work: Work, targets: Sequence[Target], plan: Plan, live: Live) -> Opened:
     """Races or hedges the targets, each with its credentials in turn."""
-    tried = work.attempts
     starts = [partial(in_turn, work, (target,), plan, live) for target in targets]
-    try:
-        if plan.policy == "race":
-            return await fanout.race(starts)
-        hedge, allowed = plan.hedge, partial(live.hedges.spend, plan.model)
-        return await fanout.hedge(starts, hedge.after, hedge.max, allowed)
-    except ProxyError as failure:
-        if work.attempts > tried:
-            raise
-        return await queued(work, plan, live, failure)
+    if plan.policy == "race":
+        return await fanout.race(starts)
+    hedge, allowed = plan.hedge, partial(live.hedges.spend, plan.model)
+    return await fanout.hedge(starts, hedge.after, hedge.max, allowed)
 
 
 async def queued(work: Work, plan: Plan, live: Live, failure: ProxyError) -> Opened:
-    """Waits for a credential whose places are all taken; raises `failure` if there is none."""
-    wake = trio.Event()
-    ticket = live.pool.enqueue(plan, trio.current_time(), wake.set)
-    if ticket is None:
-        raise failure
-    try:
-        with trio.move_on_at(ticket.deadline):
-            await wake.wait()
-        if ticket.candidate is None:
-            raise failure
-        return await attempt(work, ticket.candidate, plan, live, trio.current_time())
-    finally:
-        live.pool.leave(ticket)
+    """After `failure`: what was full and has a place by now, or once it has one. Raises the last failure."""
+    pool = live.pool
+    while failure.retry is not Retry.NEVER:
+        wake = trio.Event()
+        ticket = pool.enqueue(plan, trio.current_time(), wake.set, work.spent)
+        if ticket is None:
+            break
+        try:
+            with trio.move_on_at(ticket.deadline):
+                await wake.wait()
+            candidate, now = ticket.candidate, trio.current_time()
+            if candidate is None:
+                break
+            if pool.usable(candidate, now):
+                return await attempt(work, candidate, plan, live, now)
+            work.spent.add((candidate.credential.id, candidate.model))
+        except ProxyError as error:
+            failure = error
+        finally:
+            pool.leave(ticket)
+    raise failure
 
 
 async def attempt(
@@ -219,6 +218,7 @@ async def attempt(
         heard = opened.learn(trio.current_time(), live.clock)
         live.pool.failed(candidate, plan, error, heard, work.session)
         log.failed(work.ask, label, number, error, heard - now)
+        work.spent.add((candidate.credential.id, candidate.model))
         await opened.close()
         raise error from None
     except BaseException:
