@@ -9,9 +9,9 @@ no byte is taken back or said twice.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import trio
 from msgspec import Struct, field
@@ -24,8 +24,7 @@ from proxy.convo import tokens
 from proxy.convo.model import ErrorInfo, Usage
 from proxy.convo.splice import summed
 from proxy.errors import ProxyError, Retry
-from proxy.net.api import Headers, Transport, UpstreamBroken
-from proxy.net.pump import Pump
+from proxy.net.api import Headers, Reply, Transport, UpstreamBroken
 from proxy.telemetry.label import Labels
 from proxy.upstream import fanout, opening
 from proxy.upstream import get as provider_of
@@ -46,8 +45,6 @@ _AFTER_END: Final = 1.0
 """Seconds that an upstream may take to close its stream after the terminal event."""
 _RESUMES: Final = 2
 """Most times that one answer is taken up again by another upstream."""
-
-Receive: TypeAlias = Callable[[float], Awaitable[bytes | None]]
 
 
 class Live(Struct):
@@ -282,23 +279,16 @@ async def relay(opened: Opened, work: Work, out: Responder, live: Live) -> None:
     """Relays what follows the held bytes, to the end of this upstream."""
     if (reply := opened.reply) is None or (lane := opened.lane) is None:
         return
-    if reply.patient:
-        await relay_rest(reply.receive, lane, work, out, live)
-    else:
-        async with trio.open_nursery() as nursery:
-            pump = Pump(reply)
-            nursery.start_soon(pump.run)
-            await relay_rest(pump.receive, lane, work, out, live)
-            nursery.cancel_scope.cancel()
+    await relay_rest(reply, lane, work, out, live)
     opened.over = True
     opened.usage = lane.usage
     opened.heard = trio.current_time()
 
 
-async def relay_rest(receive: Receive, lane: Lane, work: Work, out: Responder, live: Live) -> None:
+async def relay_rest(reply: Reply, lane: Lane, work: Work, out: Responder, live: Live) -> None:
     """The loop of the data path. Whatever breaks now is told in the client's stream, or resumed."""
     patience = live.settings.keepalive
-    feed, send_on = lane.feed, out.send
+    receive, feed, send_on = reply.receive, lane.feed, out.send
     while True:
         try:
             data = await receive(patience)

@@ -48,7 +48,7 @@ class Clock:
 
 
 class Reply:
-    status, patient = 200, True
+    status = 200
     headers = ((b"content-type", b"application/json"),)
 
     async def read(self, limit):
