@@ -243,7 +243,7 @@ async def ask_one(opened: Opened, work: Work, plan: Plan, live: Live, after: Lan
     if reply.status >= 400:
         raise await opening.refused(reply, candidate, live.clock.now())
     if after is not None:
-        opening.join(opened, reply, work, after)
+        await opening.join(opened, reply, work, after)
         return
     if work.ask.count:
         await opening.read_count(opened, reply, work)
