@@ -18,14 +18,12 @@ class Fault(enum.Enum):
 
 
 class Retry(enum.Enum):
-    """What may be tried next, from least to most."""
+    """What may be tried next."""
 
     NEVER = "never"
     """The same request fails everywhere: a malformed body, a content rule."""
     CREDENTIAL = "credential"
     """Another credential of the same upstream, then the next target."""
-    UPSTREAM = "upstream"
-    """Only another upstream: this one is down or does not have the model."""
 
 
 class ProxyError(Exception):

@@ -9,9 +9,9 @@ no byte is taken back or said twice.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import trio
 from msgspec import Struct, field
@@ -24,8 +24,7 @@ from proxy.convo import tokens
 from proxy.convo.model import ErrorInfo, Usage
 from proxy.convo.splice import summed
 from proxy.errors import ProxyError, Retry
-from proxy.net.api import Headers, Transport, UpstreamBroken
-from proxy.net.pump import Pump
+from proxy.net.api import Headers, Reply, Transport, UpstreamBroken
 from proxy.telemetry.label import Labels
 from proxy.upstream import fanout, opening
 from proxy.upstream import get as provider_of
@@ -46,8 +45,6 @@ _AFTER_END: Final = 1.0
 """Seconds that an upstream may take to close its stream after the terminal event."""
 _RESUMES: Final = 2
 """Most times that one answer is taken up again by another upstream."""
-
-Receive: TypeAlias = Callable[[float], Awaitable[bytes | None]]
 
 
 class Live(Struct):
@@ -127,18 +124,21 @@ async def first_answer(work: Work, plan: Plan, live: Live) -> Opened:
     while True:
         tried = work.attempts
         try:
-            return await way(work, live.pool.targets(plan), plan, live)
+            try:
+                return await way(work, live.pool.targets(plan), plan, live)
+            except ProxyError as error:
+                return await queued(work, plan, live, error)
         except ProxyError as error:
-            idle = work.attempts == tried
-            if error.retry is Retry.NEVER and not idle:
+            if error.retry is Retry.NEVER:
                 raise
             refusal = failure or error
-            failure = failure if idle else error
+            failure = failure if work.attempts == tried else error
         round_ += 1
         cooldown = partial(live.pool.wait, plan, trio.current_time())
         seconds = pause(failure, round_, live.settings, cooldown)
         if seconds is None:
             raise failure or refusal
+        work.spent.clear()
         await trio.sleep(seconds)
 
 
@@ -159,45 +159,43 @@ async def in_turn(work: Work, targets: Sequence[Target], plan: Plan, live: Live)
             except ProxyError as error:
                 if error.retry is Retry.NEVER:
                     raise
-                failure, now = error, trio.current_time()
-    if failure is not None:
-        raise failure
-    failure = pool.exhausted(plan, trio.current_time())
-    failure.retry = Retry.UPSTREAM
-    if len(targets) < len(plan.targets):
-        raise failure  # one of several side by side, which wait for a place together
-    return await queued(work, plan, live, failure)
+                failure = error
+    raise failure or pool.exhausted(plan, trio.current_time())
 
 
 async def side_by_side(work: Work, targets: Sequence[Target], plan: Plan, live: Live) -> Opened:
     """Races or hedges the targets, each with its credentials in turn."""
-    tried = work.attempts
     starts = [partial(in_turn, work, (target,), plan, live) for target in targets]
-    try:
-        if plan.policy == "race":
-            return await fanout.race(starts)
-        hedge, allowed = plan.hedge, partial(live.hedges.spend, plan.model)
-        return await fanout.hedge(starts, hedge.after, hedge.max, allowed)
-    except ProxyError as failure:
-        if work.attempts > tried:
-            raise
-        return await queued(work, plan, live, failure)
+    if plan.policy == "race":
+        return await fanout.race(starts)
+    hedge, allowed = plan.hedge, partial(live.hedges.spend, plan.model)
+    return await fanout.hedge(starts, hedge.after, hedge.max, allowed)
 
 
 async def queued(work: Work, plan: Plan, live: Live, failure: ProxyError) -> Opened:
-    """Waits for a credential whose places are all taken; raises `failure` if there is none."""
-    wake = trio.Event()
-    ticket = live.pool.enqueue(plan, trio.current_time(), wake.set)
-    if ticket is None:
-        return await last_resort(work, plan, live, failure)
-    try:
-        with trio.move_on_at(ticket.deadline):
-            await wake.wait()
-        if ticket.candidate is None:
-            raise failure
-        return await attempt(work, ticket.candidate, plan, live, trio.current_time())
-    finally:
-        live.pool.leave(ticket)
+    """After `failure`: what was full and has a place by now, or once it has one. Raises the last failure."""
+    pool = live.pool
+    while failure.retry is not Retry.NEVER:
+        wake = trio.Event()
+        ticket = pool.enqueue(plan, trio.current_time(), wake.set, work.spent)
+        if ticket is None:
+            break
+        try:
+            with trio.move_on_at(ticket.deadline):
+                await wake.wait()
+            candidate, now = ticket.candidate, trio.current_time()
+            if candidate is None:
+                break
+            if pool.usable(candidate, now):
+                return await attempt(work, candidate, plan, live, now)
+            work.spent.add((candidate.credential.id, candidate.model))
+        except ProxyError as error:
+            failure = error
+        finally:
+            pool.leave(ticket)
+    if work.spent:
+        raise failure
+    return await last_resort(work, plan, live, failure)
 
 
 async def last_resort(work: Work, plan: Plan, live: Live, failure: ProxyError) -> Opened:
@@ -231,6 +229,7 @@ async def attempt(
         heard = opened.learn(trio.current_time(), live.clock)
         live.pool.failed(candidate, plan, error, heard, work.session)
         log.failed(work.ask, label, number, error, heard - now)
+        work.spent.add((candidate.credential.id, candidate.model))
         await opened.close()
         raise error from None
     except BaseException:
@@ -258,7 +257,7 @@ async def ask_one(opened: Opened, work: Work, plan: Plan, live: Live, after: Lan
     if reply.status >= 400:
         raise await opening.refused(reply, candidate, live.clock.now())
     if after is not None:
-        opening.join(opened, reply, work, after)
+        await opening.join(opened, reply, work, after)
         return
     if work.ask.count:
         await opening.read_count(opened, reply, work)
@@ -294,23 +293,16 @@ async def relay(opened: Opened, work: Work, out: Responder, live: Live) -> None:
     """Relays what follows the held bytes, to the end of this upstream."""
     if (reply := opened.reply) is None or (lane := opened.lane) is None:
         return
-    if reply.patient:
-        await relay_rest(reply.receive, lane, work, out, live)
-    else:
-        async with trio.open_nursery() as nursery:
-            pump = Pump(reply)
-            nursery.start_soon(pump.run)
-            await relay_rest(pump.receive, lane, work, out, live)
-            nursery.cancel_scope.cancel()
+    await relay_rest(reply, lane, work, out, live)
     opened.over = True
     opened.usage = lane.usage
     opened.heard = trio.current_time()
 
 
-async def relay_rest(receive: Receive, lane: Lane, work: Work, out: Responder, live: Live) -> None:
+async def relay_rest(reply: Reply, lane: Lane, work: Work, out: Responder, live: Live) -> None:
     """The loop of the data path. Whatever breaks now is told in the client's stream, or resumed."""
     patience = live.settings.keepalive
-    feed, send_on = lane.feed, out.send
+    receive, feed, send_on = reply.receive, lane.feed, out.send
     while True:
         try:
             data = await receive(patience)

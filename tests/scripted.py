@@ -22,8 +22,6 @@ class FakeClock:
 
 
 class FakeReply:
-    patient = True
-
     def __init__(self, status: int, pieces: list, headers: list | None = None) -> None:
         self.status = status
         kind = b"text/event-stream" if status == 200 and len(pieces) > 1 else b"application/json"

@@ -79,7 +79,7 @@ MODULES_ONLY = {
     },
     ("routing", "convo"): {"proxy.convo.model", "proxy.convo.thinking"},
     ("config", "convo"): {"proxy.convo.model", "proxy.convo.thinking"},
-    ("exchange", "net"): {"proxy.net.api", "proxy.net.pump"},
+    ("exchange", "net"): {"proxy.net.api"},
     ("surface", "net"): {"proxy.net.api", "proxy.net.sock", "proxy.net.sweep"},
     ("surface", "upstream"): {"proxy.upstream.prepare"},  # `Ask`, what a surface hands on
     ("upstream", "routing"): {  # pure edits of a body; what rules ask of a request

@@ -43,9 +43,13 @@ class Places:
         self._held: dict[int, Ticket] = {}
 
     def full(self, credential: Credential) -> bool:
-        """Whether every place is taken."""
-        limit = credential.in_flight
-        return limit > 0 and self.counts.get(credential.id, 0) >= limit
+        """Whether every place is taken, or will be by those who wait."""
+        return credential.in_flight > 0 and (
+            self._taken(credential) or credential.id in self._queues
+        )
+
+    def _taken(self, credential: Credential) -> bool:
+        return 0 < credential.in_flight <= self.counts.get(credential.id, 0)
 
     def can_wait(self, credential: Credential) -> bool:
         """Whether every place is taken and its queue has room."""
@@ -72,30 +76,40 @@ class Places:
         else:
             del self.counts[key]
         if self._queues and key in self._queues:
-            self._serve(key)
+            newest = next(reversed(self._queues[key]))
+            self._serve(newest.wanted[key].credential)
 
-    def _serve(self, key: str) -> None:
-        """Gives free places to those who wait, in order."""
-        while key in self._queues:
+    def _serve(self, credential: Credential) -> None:
+        """Gives free places to those who wait, in order. `credential`: as the newest who asked knows
+        it, since a reload may have changed its limit."""
+        key = credential.id
+        while key in self._queues and not self._taken(credential):
             ticket = next(iter(self._queues[key]))
-            candidate = ticket.wanted[key]
-            if self.full(candidate.credential):
-                return
             self._forget(ticket)
-            self.counts[key] = self.counts.get(key, 0) + 1
-            ticket.candidate = replace(candidate)
-            self._held[id(ticket.candidate)] = ticket
-            ticket.wake()
+            self._give(ticket, ticket.wanted[key])
+
+    def _give(self, ticket: Ticket, candidate: Candidate) -> None:
+        key = candidate.credential.id
+        self.counts[key] = self.counts.get(key, 0) + 1
+        ticket.candidate = replace(candidate)
+        self._held[id(ticket.candidate)] = ticket
+        ticket.wake()
 
     def enqueue(
         self, candidates: list[Candidate], now: float, wake: Callable[[], None]
     ) -> Ticket | None:
-        """A ticket for the first place that any of these credentials has; None if no queue has room."""
+        """A ticket for the first place that any of these credentials has, maybe at once; None if none
+        is free and no queue has room."""
         wanted: dict[str, Candidate] = {}
         longest = 0.0
         for candidate in candidates:
             credential = candidate.credential
-            if self.can_wait(credential):
+            self._serve(credential)
+            if not self._taken(credential):
+                ticket = Ticket(now, wake, {})
+                self._give(ticket, candidate)
+                return ticket
+            if len(self._queues.get(credential.id, ())) < credential.queue:
                 wanted.setdefault(credential.id, candidate)
                 longest = max(longest, credential.queue_wait)
         if not wanted:

@@ -8,7 +8,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from msgspec import Struct
@@ -211,9 +211,7 @@ class Pool:
     def usable(self, candidate: Candidate, now: float) -> bool:
         """Whether what `order` said a while ago still holds: asked before each `take`."""
         credential = candidate.credential
-        if self.places.held(candidate):
-            return True
-        if self.places.full(credential):
+        if self.places.full(credential) and not self.places.held(candidate):
             return False
         if not self._resting or not self.cooldowns.firm(credential.id, candidate.model, now):
             return True
@@ -422,17 +420,25 @@ class Pool:
             seconds,
         )
 
-    def enqueue(self, plan: Plan, now: float, wake: Callable[[], None]) -> Ticket | None:
-        """Waits for a place at any credential of the plan that is only full; None if its queues are.
+    def enqueue(
+        self,
+        plan: Plan,
+        now: float,
+        wake: Callable[[], None],
+        spent: Collection[tuple[str, str]] = (),
+    ) -> Ticket | None:
+        """Waits for a place at any credential of the plan that does not rest; None if there is nothing
+        to wait for. `spent`: what this request tried already, by credential and model.
 
-        `wake` is called once: with a place in `ticket.candidate`, to be used like a candidate of
-        `order`, or with none where the credential went to rest meanwhile. `leave` must follow.
+        `wake` is called once: with a place in `ticket.candidate` (at once if one is free by now), to be
+        used like a candidate of `order`, or with none where the credential went to rest meanwhile.
+        `leave` must follow.
         """
         waiting = [
             candidate
             for target in plan.targets
             for candidate in target.candidates
-            if candidate.credential.queue
+            if (candidate.credential.id, candidate.model) not in spent
             and not self.cooldowns.firm(candidate.credential.id, candidate.model, now)
         ]
         return self.places.enqueue(waiting, now, wake) if waiting else None
@@ -461,4 +467,11 @@ class Pool:
 
 
 def _upstream(message: str, status: int, kind: str, seconds: float | None) -> ProxyError:
-    return ProxyError(message, fault=Fault.UPSTREAM, status=status, kind=kind, retry_after=seconds)
+    return ProxyError(
+        message,
+        fault=Fault.UPSTREAM,
+        status=status,
+        kind=kind,
+        retry=Retry.CREDENTIAL,
+        retry_after=seconds,
+    )

@@ -37,8 +37,6 @@ class Reply(Protocol):
     status: int
     headers: Headers
     """Names in lower case, in order."""
-    patient: bool
-    """Whether `receive` keeps `patience`; otherwise it goes through a `pump.Pump`."""
 
     @overload
     async def receive(self) -> bytes: ...

@@ -158,8 +158,6 @@ def request_head(call: Call, address: Address) -> bytes:
 class PooledReply:
     """`api.Reply` of a direct call. `give_back` is called once, with whether it may be reused."""
 
-    patient = True
-
     __slots__ = ("_connection", "_decoder", "_give_back", "_parser", "_stream", "headers", "status")
 
     def __init__(

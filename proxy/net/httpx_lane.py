@@ -104,8 +104,6 @@ def _headers(call: Call) -> Headers:
 class HttpxReply:
     """`api.Reply` over an httpx response."""
 
-    patient = False
-
     def __init__(self, response: httpx.Response, nursery: trio.Nursery) -> None:
         self._response = response
         self._nursery = nursery
@@ -122,7 +120,6 @@ class HttpxReply:
             headers = [pair for pair in headers if pair[0] not in framing]
         self.headers: Headers = headers
 
-    @overload
     @overload
     async def receive(self) -> bytes: ...
     @overload

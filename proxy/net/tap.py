@@ -32,7 +32,6 @@ class TappedReply:
         self._tap = tap
         self.status = reply.status
         self.headers = reply.headers
-        self.patient = reply.patient
 
     @overload
     async def receive(self) -> bytes: ...

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from proxy import exchange
 from proxy.accounts.client_keys import KeyUsage
+from proxy.clock import request_id
 from proxy.errors import Fault, ProxyError
 from proxy.exchange import Live
 from proxy.jsonio import encode
@@ -83,6 +84,7 @@ class App:
             await out.whole(204, [], b"")
             return
         wire = _wire_of(request.path)
+        ask: Ask | None = None
         try:
             key = self._gate.check(request) if request.path != _EVENTS else None
             if request.method == b"POST":
@@ -97,7 +99,24 @@ class App:
         except ProxyError as error:
             if out.started:
                 raise
-            await exchange.refuse(wire, error, out)
+            await exchange.refuse(wire, error, out, [self._noted(ask, wire, request.peer, error)])
+
+    def _noted(
+        self, ask: Ask | None, wire: str, peer: str, error: ProxyError
+    ) -> tuple[bytes, bytes]:
+        """Logs what was refused before it became an exchange; the header that names it."""
+        log = self.live.log
+        if ask is not None:
+            log.refused(ask, error)
+            return ask.tag()
+        made = request_id()
+        if error.status == 401:
+            log.turned_away(made, wire, peer, error)
+        else:
+            log.line(
+                "warn", "refused", id=made, client=wire, status=error.status, error=error.message
+            )
+        return b"x-request-id", made.encode()
 
     async def _answer(self, ask: Ask, key: ClientKey | None, out: Responder) -> None:
         """One model request, within the limits of the client key that asks it."""

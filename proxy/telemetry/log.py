@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from proxy.upstream.prepare import Ask
 
 _MOST_LINES: Final = 2000
+_MOST_STRANGERS: Final = 5
+"""Lines a second for requests without a known key: anybody can send them."""
 
 
 class Log:
@@ -31,6 +33,8 @@ class Log:
         self._lost = 0
         self.debug = debug
         self._descriptor = descriptor
+        self._strangers = 0
+        self._stranger_second = 0
         self._second = 0
         self._time = ""
 
@@ -120,8 +124,33 @@ class Log:
     def refused(self, ask: Ask, error: ProxyError) -> None:
         """The client got an error."""
         self.line(
-            "warn", "refused", id=ask.id, client=ask.wire, status=error.status, error=error.message
+            "warn",
+            "refused",
+            id=ask.id,
+            client=ask.wire,
+            key=ask.key,
+            status=error.status,
+            error=error.message,
         )
+
+    def turned_away(self, request_id: str, client: str, peer: str, error: ProxyError) -> None:
+        """Somebody without a known key got an error. What they presented is never told."""
+        second, more = int(time()), 0
+        if second != self._stranger_second:
+            more = max(self._strangers - _MOST_STRANGERS, 0)
+            self._stranger_second, self._strangers = second, 0
+        self._strangers += 1
+        if self._strangers <= _MOST_STRANGERS:
+            self.line(
+                "warn",
+                "refused",
+                id=request_id,
+                client=client,
+                peer=peer,
+                status=error.status,
+                error=error.message,
+                more=more or "",
+            )
 
     def crash(self, where: str, error: BaseException) -> None:
         """A fault of ours: type and place; the traceback only with `debug: true`."""

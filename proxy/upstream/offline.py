@@ -19,8 +19,6 @@ SCHEME: Final = "demo:"
 class OfflineReply:
     """A `Reply` from memory; pieces come at the demo model's pace."""
 
-    patient = True
-
     def __init__(self, status: int, headers: Headers, pieces: list[tuple[float, bytes]]) -> None:
         self.status = status
         self.headers = headers

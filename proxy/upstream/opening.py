@@ -136,17 +136,10 @@ async def hold_back(
     opened: Opened, reply: Reply, work: Work, context: AnswerContext, *, resumes: bool
 ) -> None:
     """Reads a stream up to its first useful event. Raises ProxyError if it fails before."""
-    credential = opened.asked.credential
-    opened.lane = lane(wires.get(credential.wire), work.client, context, resumes=resumes)
-    timeouts = credential.timeouts
-    deadline = opened.begun + (timeouts.first_event or math.inf)
-    if 0 < timeouts.first_event < (timeouts.idle or math.inf):
-        with trio.move_on_at(deadline):
-            await _useful(opened, opened.lane, reply, deadline)
-            return
-        raise late()
-    # Each wait is bounded by the idle limit, which is the stricter one: a scope would only cost.
-    await _useful(opened, opened.lane, reply, deadline)
+    opened.lane = lane(
+        wires.get(opened.asked.credential.wire), work.client, context, resumes=resumes
+    )
+    await _begin(opened, opened.lane, reply)
 
 
 def request_of(work: Work, candidate: Candidate, *, resumes: bool) -> Request | None:
@@ -160,20 +153,35 @@ def request_of(work: Work, candidate: Candidate, *, resumes: bool) -> Request | 
     return work.decoded
 
 
-def join(opened: Opened, reply: Reply, work: Work, broken: Lane) -> None:
-    """Makes this call go on with a broken answer. Raises ProxyError if it does not stream."""
+async def join(opened: Opened, reply: Reply, work: Work, broken: Lane) -> None:
+    """Makes this call go on with a broken answer, once it has something useful to say. Raises ProxyError
+    if it does not stream, or fails before."""
     if not is_stream(reply):
         raise inside(ErrorInfo("the upstream answered without streaming", type="upstream_error"))
     opened.lane = broken.go_on(wires.get(opened.asked.credential.wire))
     opened.held = _RESUMED if work.ask.framing == "sse" else b""
-    opened.over = False
+    await _begin(opened, opened.lane, reply)
+
+
+async def _begin(opened: Opened, client_lane: Lane, reply: Reply) -> None:
+    """Holds back what comes before the first useful event. Raises ProxyError if that is late."""
+    timeouts = opened.asked.credential.timeouts
+    deadline = opened.begun + (timeouts.first_event or math.inf)
+    if 0 < timeouts.first_event < (timeouts.idle or math.inf):
+        with trio.move_on_at(deadline):
+            await _useful(opened, client_lane, reply, deadline)
+            return
+        raise late()
+    # Each wait is bounded by the idle limit, which is the stricter one: a scope would only cost.
+    await _useful(opened, client_lane, reply, deadline)
 
 
 async def _useful(opened: Opened, client_lane: Lane, reply: Reply, deadline: float) -> None:
     """Reads until something is useful, or the stream is over."""
-    more = False
+    size, more = 0, False
     while True:
         data = await reply.receive()
+        size += len(data)
         opened.held += client_lane.feed(data) if data else client_lane.eof()
         if client_lane.failed is not None:
             raise inside(client_lane.failed)
@@ -181,7 +189,7 @@ async def _useful(opened: Opened, client_lane: Lane, reply: Reply, deadline: flo
             opened.over = not data
             opened.usage = client_lane.usage
             return
-        if len(opened.held) > _HELD_LIMIT:
+        if size > _HELD_LIMIT:
             raise inside(GARBLED)
         if more and trio.current_time() > deadline:
             raise late()

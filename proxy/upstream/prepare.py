@@ -89,6 +89,8 @@ class Work:
         """When it came (monotonic)."""
         self.attempts = 0
         """Upstream calls so far."""
+        self.spent: set[tuple[str, str]] = set()
+        """Credentials and models that failed in this round, or were found resting."""
         self.session = ""
         """Name of the conversation, for affinity."""
         self.broken: list[str] = []

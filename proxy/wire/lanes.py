@@ -180,15 +180,18 @@ class HubLane(Lane):
 class SpliceLane(HubLane):
     """A hub lane whose client stream may outlive its upstream (`on-break = "resume"`).
 
-    A failure is kept from the client until it is clear whether another upstream goes on.
+    A failure is kept from the client until it is clear whether another upstream goes on. Until output
+    begins, nothing of this upstream reaches the stream: should it fail first, it leaves no trace there.
     """
 
-    __slots__ = ("_splice", "_spoilt")
+    __slots__ = ("_begun", "_kept", "_splice", "_spoilt")
 
     def __init__(self, upstream: Wire, client: Wire, context: AnswerContext) -> None:
         super().__init__(upstream, client, context)
         self._splice = Splice()
         self._spoilt = False
+        self._begun = False
+        self._kept: list[ev.Event] = []
 
     def feed(self, data: bytes) -> bytes:
         """As `HubLane.feed`; every event counts."""
@@ -203,6 +206,11 @@ class SpliceLane(HubLane):
         return self._encode(events)
 
     def _encode(self, events: list[ev.Event]) -> bytes:
+        if not self._begun:
+            events = self._kept = [*self._kept, *events]
+            if self.failed is not None or not (self.useful or self.finished):
+                return b""
+            self._begun, self._kept = True, []
         try:
             return self._encoder.encode(self._splice.take(events))
         except (LookupError, AttributeError, UnicodeDecodeError):
@@ -222,7 +230,7 @@ class SpliceLane(HubLane):
         """As `Lane.go_on`: the client's encoder stays, the rest is new."""
         after = SpliceLane(upstream, self._client, self._context)
         after._encoder, after._splice = self._encoder, self._splice
-        after.started = after.useful = True
+        after.started = True
         self._splice.begin()
         return after
 

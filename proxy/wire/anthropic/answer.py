@@ -65,7 +65,7 @@ def _unreadable(why: str) -> ProxyError:
         fault=Fault.UPSTREAM,
         status=502,
         kind="bad_answer",
-        retry=Retry.UPSTREAM,
+        retry=Retry.CREDENTIAL,
     )
 
 

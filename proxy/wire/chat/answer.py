@@ -48,7 +48,7 @@ def decode_answer(body: bytes) -> Answer:
             fault=Fault.UPSTREAM,
             status=502,
             kind="bad_answer",
-            retry=Retry.UPSTREAM,
+            retry=Retry.CREDENTIAL,
         )
     answer = Answer(
         choices=[_choice(one) for one in given.choices or ()],

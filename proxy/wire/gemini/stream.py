@@ -433,7 +433,7 @@ def decode_answer(body: bytes, *, unwrap: bool = False) -> Answer:
             fault=Fault.UPSTREAM,
             status=502,
             kind="bad_upstream_answer",
-            retry=Retry.UPSTREAM,
+            retry=Retry.CREDENTIAL,
             body=body,
         )
     return answer

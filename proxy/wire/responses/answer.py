@@ -60,7 +60,7 @@ def decode_answer(body: bytes) -> Answer:
             fault=Fault.UPSTREAM,
             status=502,
             kind="bad_answer",
-            retry=Retry.UPSTREAM,
+            retry=Retry.CREDENTIAL,
         ) from None
 
 

@@ -81,11 +81,21 @@ class Machine(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1))
     def wait_for_a_place(self, which: int) -> None:
         p = self.plans[which]
-        box: list[Ticket] = []
-        ticket = self.pool.enqueue(p, self.now, lambda: self.woken.add(id(box[0])))
-        if ticket is not None:
-            box.append(ticket)
-            self.waiting.append((ticket, p))
+        waiter: list[Ticket] = []
+        wakes: list[bool] = []
+
+        def wake() -> None:
+            wakes.append(True)
+            self.woken.update(map(id, waiter))
+
+        ticket = self.pool.enqueue(p, self.now, wake)
+        if ticket is None:
+            return
+        waiter.append(ticket)
+        assert bool(wakes) == (ticket.candidate is not None)
+        if wakes:
+            self.woken.add(id(ticket))
+        self.waiting.append((ticket, p))
 
     @rule(which=st.integers(0, 10), go_on=st.booleans())
     def stop_waiting(self, which: int, go_on: bool) -> None:

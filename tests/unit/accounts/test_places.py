@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from proxy.accounts.pool import Pool
 from proxy.config.model import Plan
 from tests.pools import failure, ids, plain, plan, target
@@ -10,9 +12,9 @@ from tests.pools import failure, ids, plain, plan, target
 class Waiter:
     """One who waits, and whether it was woken."""
 
-    def __init__(self, pool: Pool, p: Plan, now: float = 0.0) -> None:
+    def __init__(self, pool: Pool, p: Plan, now: float = 0.0, *spent: tuple[str, str]) -> None:
         self.woken = 0
-        self.ticket = pool.enqueue(p, now, self.wake)
+        self.ticket = pool.enqueue(p, now, self.wake, spent)
 
     def wake(self) -> None:
         self.woken += 1
@@ -72,8 +74,64 @@ def test_a_full_queue_refuses_and_says_when_there_will_be_room() -> None:
 def test_without_a_queue_nobody_waits() -> None:
     pool, p, _ = busy(0)
     assert Waiter(pool, p).ticket is None
-    free = plain("b", in_flight=1, queue=5)
-    assert Waiter(pool, free).ticket is None
+
+
+def test_a_place_that_is_free_by_now_is_given_at_once() -> None:
+    pool, p, (held,) = busy(0)
+    pool.give_back(held)
+    waiter = Waiter(pool, p)
+    assert (waiter.woken, waiter.ticket.candidate.credential.id) == (1, "a")
+    assert ids(pool, p) == []
+    pool.leave(waiter.ticket)
+    assert pool.in_flight == {}
+
+
+def test_what_was_tried_is_not_waited_for() -> None:
+    pool, p, (one, other) = busy(1, "a", "b")
+    assert Waiter(pool, p, 0.0, ("a", "m"), ("b", "m")).ticket is None
+    waiter = Waiter(pool, p, 0.0, ("a", "m"))
+    pool.give_back(one)
+    assert waiter.woken == 0
+    pool.give_back(other)
+    assert waiter.ticket.candidate.credential.id == "b"
+
+
+def test_a_place_of_an_account_that_went_to_rest_is_not_usable() -> None:
+    pool, p, (held,) = busy()
+    first, second = Waiter(pool, p), Waiter(pool, p)
+    pool.give_back(held)
+    pool.failed(held, p, failure(429, retry_after=500.0), 1.0)
+    assert not pool.usable(first.ticket.candidate, 1.0)
+    pool.leave(first.ticket)
+    assert (second.woken, second.ticket.candidate) == (1, None)
+    assert pool.in_flight == {}
+
+
+@pytest.mark.parametrize("queue", [0, 5])
+def test_a_raised_limit_serves_those_who_wait_in_order(queue: int) -> None:
+    """A reload raises the limit: who waits under the old one neither stays nor holds others up."""
+    pool, p, (held,) = busy()
+    old = Waiter(pool, p)
+    raised = plain("a", in_flight=3, queue=queue, queue_wait=60.0)
+    (later,) = pool.order(raised.targets[0], raised, 0.0)
+    assert not pool.usable(later, 0.0)
+    newer = Waiter(pool, raised)
+    assert (old.woken, newer.woken) == (1, 1)
+    assert pool.in_flight == {"a": 3}
+    if queue:
+        more = [Waiter(pool, raised), Waiter(pool, raised)]
+        pool.give_back(held)
+        assert [one.woken for one in more] == [1, 0]
+
+
+def test_a_queue_of_both_limits_goes_by_the_newer() -> None:
+    pool, p, (held,) = busy()
+    old, older = Waiter(pool, p), Waiter(pool, p)
+    raised = plain("a", in_flight=2, queue=5)
+    newer = Waiter(pool, raised)
+    assert (old.woken, older.woken, newer.woken) == (1, 0, 0)
+    pool.give_back(held)
+    assert (older.woken, newer.woken) == (1, 0)
 
 
 def test_one_waits_for_the_first_place_of_several() -> None:

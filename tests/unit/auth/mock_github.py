@@ -41,7 +41,6 @@ class Reply:
         self.status = status
         self.headers = list(headers)
         self.body = value if isinstance(value, bytes) else msgspec.json.encode(value)
-        self.patient = True
 
     async def receive(self, patience=0.0):
         await trio.lowlevel.checkpoint()

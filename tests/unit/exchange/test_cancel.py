@@ -38,12 +38,6 @@ class Reply(FakeReply):
         await trio.lowlevel.checkpoint()
 
 
-class Hasty(Reply):
-    """One that is read through a pump."""
-
-    patient = False
-
-
 class Client(Out):
     """Every write is a checkpoint."""
 
@@ -73,12 +67,12 @@ class At(trio.abc.Instrument):
             self.scope.cancel()
 
 
-def stream(*pieces, kind=Reply) -> FakeReply:
-    return kind(200, [ROLE, *pieces], SSE)
+def stream(*pieces) -> FakeReply:
+    return Reply(200, [ROLE, *pieces], SSE)
 
 
-def good(kind=Reply) -> FakeReply:
-    return stream(0.5, chunk(content="x"), 0.5, chunk(finish="stop"), DONE, kind=kind)
+def good() -> FakeReply:
+    return stream(0.5, chunk(content="x"), 0.5, chunk(finish="stop"), DONE)
 
 
 def empty() -> FakeReply:
@@ -130,7 +124,6 @@ def case(name: str) -> Case:
     one_place = credential("a", in_flight=1, queue=5)
     cases: dict[str, Case] = {
         "failover": (chain("a", "b"), {"a": [(0.1, refused)], "b": [(0.1, good)]}, {}),
-        "pumped": (chain("a"), {"a": [(0.1, lambda: good(Hasty))]}, {}),
         "rounds": (
             chain("a", "b"),
             {"a": [(0.1, refused), (0.1, good)], "b": [(0.1, refused)]},
@@ -165,7 +158,6 @@ def case(name: str) -> Case:
 
 NAMES = (
     "failover",
-    "pumped",
     "rounds",
     "queue",
     "race",

@@ -137,6 +137,67 @@ async def test_who_finds_no_place_waits_in_order(autojump_clock) -> None:
     assert live.pool.in_flight == {}
 
 
+QUEUE = {"in_flight": 1, "queue": 9, "queue_wait": 60.0}
+
+
+@pytest.mark.parametrize("policy", ["failover", "race"])
+@pytest.mark.parametrize(("limits", "seconds"), [(QUEUE, 0.5), ({"in_flight": 1}, 2.0)])
+async def test_a_failure_beside_a_busy_upstream_goes_on_with_that_one(
+    policy: str, limits: dict, seconds: float, autojump_clock
+) -> None:
+    """Where it has a queue, or a place by the time that the other one failed."""
+    transport = HostTransport(
+        a=(seconds, FakeReply(500, [b"{}"])), b=(0.5, FakeReply(200, [ANSWER]))
+    )
+    live = live_of(transport, chain(credential("b", **limits), "a", policy=policy))
+    out, busy = Out(), live.table.plan.targets[0].candidates[0]
+    live.pool.take(busy)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, ask(), out, live)
+        await trio.sleep(1.0)
+        live.pool.give_back(busy)
+    assert (out.status, out.body) == (200, ANSWER)
+    assert [call.url.split("/")[2] for call in transport.calls] == ["a.test", "b.test"]
+    assert live.pool.in_flight == {}
+
+
+async def test_a_place_that_failed_is_no_reason_to_leave_the_other_queue(autojump_clock) -> None:
+    one, other = credential("a", **QUEUE), credential("b", **QUEUE)
+    transport = HostTransport(a=(0.5, FakeReply(500, [b"{}"])), b=(0.5, FakeReply(200, [ANSWER])))
+    live, out = live_of(transport, chain(one, other)), Out()
+    held = [target.candidates[0] for target in live.table.plan.targets]
+    for candidate in held:
+        live.pool.take(candidate)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, ask(), out, live)
+        await trio.sleep(1.0)
+        live.pool.give_back(held[0])
+        await trio.sleep(5.0)
+        live.pool.give_back(held[1])
+    assert (out.status, out.body) == (200, ANSWER)
+    assert [call.url.split("/")[2] for call in transport.calls] == ["a.test", "b.test"]
+    assert live.pool.in_flight == {}
+
+
+async def test_a_place_whose_account_went_to_rest_meanwhile_is_given_back(autojump_clock) -> None:
+    one, other = credential("a", **QUEUE), credential("b", **QUEUE)
+    transport = HostTransport(b=(0.5, FakeReply(200, [ANSWER])))
+    live, out = live_of(transport, chain(one, other)), Out()
+    held = [target.candidates[0] for target in live.table.plan.targets]
+    for candidate in held:
+        live.pool.take(candidate)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, ask(), out, live)
+        await trio.sleep(1.0)
+        live.pool.give_back(held[0])  # the ticket has it, and its request has not run yet
+        rest = Cooldown(10_000.0, "quota", firm=True)
+        live.pool.cooldowns.put("a", "model:real", rest, trio.current_time())
+        await trio.sleep(1.0)
+        live.pool.give_back(held[1])
+    assert (out.status, out.body) == (200, ANSWER)
+    assert live.pool.in_flight == {}
+
+
 async def test_who_waits_too_long_is_refused(autojump_clock) -> None:
     live = queued(patience=1.0)
     out = Out()

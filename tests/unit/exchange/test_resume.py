@@ -7,9 +7,10 @@ import random
 
 import msgspec
 import pytest
+import trio
 
 from proxy import wire as wires
-from proxy.config.model import Settings
+from proxy.config.model import Settings, Timeouts
 from proxy.convo import events as ev
 from proxy.convo.fold import Fold
 from proxy.convo.model import ErrorInfo, Text, ToolUse
@@ -310,6 +311,45 @@ async def test_a_refusing_target_is_passed_over() -> None:
     out, _ = await exchange(transport, chain("a", "b", "c", **RESUME), stream=True)
     assert text_of(folded(events_of("chat", out.body))) == "Hello world"
     assert out.body.endswith(DONE)
+
+
+ERROR = block("error", error={"type": "overloaded_error", "message": "busy"})
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        [ERROR],
+        [*claude_stream()[:2], ERROR],
+        [b"".join([*claude_stream("Bye")[:3], ERROR])],
+        [*claude_stream()[:2], 50.0],
+        [block("ping", filler="x" * 1_000_000)] * 6,
+    ],
+)
+@pytest.mark.parametrize("client", ["chat", "anthropic"])
+async def test_a_continuation_counts_from_its_first_useful_event(
+    first: list, client: str, autojump_clock
+) -> None:
+    """Those that fail, say nothing or chatter before it leave no trace and use up no resume."""
+    events = [(b"content-type", b"text/event-stream")]
+    bad = [FakeReply(200, list(first), events) for _ in range(3)]
+    transport = FakeTransport(
+        FakeReply(200, [*claude_stream("Hello")[:3], BREAK], events),
+        *bad,
+        FakeReply(200, claude_stream(" world"), events),
+    )
+    timeouts = Timeouts(first_event=2.0, idle=300.0)
+    upstreams = [
+        credential(name, wire="anthropic", provider="claude", timeouts=timeouts) for name in "abcde"
+    ]
+    begun = trio.current_time()
+    out, _ = await exchange(
+        transport, chain(*upstreams, **RESUME), wire=client, stream=True, max_tokens=9
+    )
+    assert trio.current_time() - begun < 10.0
+    check_one_message(client, out.body, None)
+    answer = folded(events_of(client, out.body))
+    assert (text_of(answer), answer.error) == ("Hello world", None)
 
 
 async def test_a_whole_answer_that_only_lacks_its_mark_is_not_resumed() -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import socket
 import ssl
+import zlib
 
 import pytest
 import trio
+from msgspec.structs import replace
 
 from proxy.net.api import Call, UpstreamBroken
 from proxy.net.connection import Connection, PooledReply
 from proxy.net.origin import Origin, address_of
 from proxy.net.sock import PlainStream, TlsStream, start_tls
 from proxy.net.sweep import PERIOD, Sweeper
+from proxy.net.transport import Transport
 
 URL = "http://upstream.test/v1"
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"
@@ -158,3 +161,40 @@ async def test_patience_over_tls(pair, tmp_path, autojump_clock):
         await peer.send_all(b"56789")
         assert await reply.receive(5.0) == b"56789"
         nursery.cancel_scope.cancel()
+
+
+def packed(text: bytes) -> bytes:
+    pack = zlib.compressobj(wbits=31)
+    return pack.compress(text) + pack.flush()
+
+
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+async def test_patience_through_a_proxy(coding):
+    """Over httpx, whose own reads must not be cancelled: the wait ends, the stream goes on."""
+    body = packed(b"0123456789") if coding == "gzip" else b"0123456789"
+    go_on = trio.Event()
+
+    async def serve(stream):
+        await stream.receive_some()
+        head = "HTTP/1.1 200 OK\r\ncontent-encoding: %s\r\ncontent-length: %d\r\n\r\n"
+        await stream.send_all((head % (coding, len(body))).encode() + body[:5])
+        await go_on.wait()
+        await stream.send_all(body[5:])
+
+    transport, got = Transport(), b""
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(transport.run)
+            listeners = await nursery.start(trio.serve_tcp, serve, 0)
+            proxy = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+            reply = await transport.send(replace(CALL, proxy=proxy))
+            while (data := await reply.receive(0.01)) is not None:
+                got += data
+            assert await reply.receive(0.01) is None
+            go_on.set()
+            while data := await reply.receive(4.0):
+                got += data
+            await reply.aclose()
+            nursery.cancel_scope.cancel()
+    await transport.aclose()
+    assert got == b"0123456789"

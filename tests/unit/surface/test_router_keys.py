@@ -48,7 +48,7 @@ class Clock:
 
 
 class Reply:
-    status, patient = 200, True
+    status = 200
     headers = ((b"content-type", b"application/json"),)
 
     async def read(self, limit):
@@ -183,6 +183,43 @@ async def test_requests_of_a_window(app, autojump_clock):
     assert (await ask(app, b"/v1/models", "ci-key")).status == 200
     await trio.sleep(60)
     assert (await ask(app, b"/v1/chat/completions", "ci-key", chat("gpt-5"))).status == 200
+
+
+def lines(app):
+    told, app.live.log._lines = app.live.log._lines, []
+    return told
+
+
+async def test_who_is_refused_at_the_door_can_be_found_in_the_log(app, autojump_clock):
+    for _ in range(3):
+        await ask(app, b"/v1/chat/completions", "ci-key", chat("gpt-5"))
+    lines(app)
+    out = await ask(app, b"/v1/chat/completions", "ci-key", chat("gpt-5"))
+    (line,) = lines(app)
+    assert "warn refused" in line
+    assert f" id={out.headers[b'x-request-id'].decode()} " in line
+    assert " key=ci " in line
+    assert " status=429 " in line
+
+
+@pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/v1beta/models/m:generateContent"])
+async def test_unknown_keys_are_logged_now_and_then_and_never_shown(app, path, monkeypatch):
+    now = 1000
+    monkeypatch.setattr("proxy.telemetry.log.time", lambda: now)
+    out = await ask(app, path, "guessed-key", chat("gpt-5"))
+    (line,) = lines(app)
+    assert f" id={out.headers[b'x-request-id'].decode()} " in line
+    assert " status=401 " in line
+    assert " peer=127.0.0.1 " in line
+    for _ in range(100):
+        await ask(app, path, "guessed-key", chat("gpt-5"))
+    told = lines(app)
+    assert len(told) < 10
+    now += 1
+    await ask(app, path, "guessed-key", chat("gpt-5"))
+    told += lines(app)
+    assert f" more={101 - len(told)}" in told[-1]
+    assert "guessed" not in line + "".join(told)
 
 
 async def test_requests_under_way(app, autojump_clock):
