@@ -26,7 +26,7 @@ from proxy.convo.splice import summed
 from proxy.errors import ProxyError, Retry
 from proxy.net.api import Headers, Reply, Transport, UpstreamBroken
 from proxy.telemetry.label import Labels
-from proxy.upstream import fanout, opening
+from proxy.upstream import fanout, losses, opening
 from proxy.upstream import get as provider_of
 from proxy.upstream.fanout import HedgeBudget
 from proxy.upstream.opening import Opened
@@ -84,6 +84,8 @@ async def run(ask: Ask, out: Responder, live: Live) -> None:
 async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
     """One request along its plan. Raises ProxyError where no upstream answered."""
     ask = work.ask
+    if plan.on_loss == "fail" and not ask.count:
+        plan = losses.carriers(plan, work, live.log.skipped)
     if plan.sticky != "none" and has_choice(plan):
         work.session = session_of(ask.wire, ask.headers, work.top, ask.key, plan.sticky)
     opened = await first_answer(work, plan, live)
@@ -108,7 +110,8 @@ async def serve(work: Work, plan: Plan, out: Responder, live: Live) -> None:
             await out.end()
     finally:
         await opened.close()
-    live.log.served(ask, opened.label, usage, broken, opened.heard - work.begun)
+    seconds = opened.heard - work.begun
+    live.log.served(ask, opened.label, usage, broken, seconds, opened.warning)
 
 
 # Before the commit point
@@ -237,7 +240,9 @@ async def attempt(
         await opened.close()
         raise
     heard = opened.learn(trio.current_time(), live.clock)
-    log.answered(work.ask, label, number, heard - now)
+    if opened.lost and plan.on_loss == "warn":
+        opened.warning = losses.paths(opened.lost)
+    log.answered(work.ask, label, number, heard - now, opened.warning)
     return opened
 
 
@@ -249,7 +254,9 @@ async def ask_one(opened: Opened, work: Work, plan: Plan, live: Live, after: Lan
         return
     book, transport = live.accounts, live.transport
     if book is None or not candidate.credential.account:
-        opened.reply = reply = await transport.send(work.call(candidate, plan, live.settings))
+        opened.reply = reply = await transport.send(
+            work.call(candidate, plan, live.settings, opened.lost)
+        )
     else:
         settings, clock = live.settings, live.clock
         reply = await opening.with_token(opened, work, plan, settings, transport, book, clock)
@@ -280,7 +287,7 @@ async def ask_one(opened: Opened, work: Work, plan: Plan, live: Live, after: Lan
 
 async def commit(opened: Opened, work: Work, out: Responder) -> None:
     """The commit point: from here on this answer is the client's."""
-    headers = [*opened.label.headers(work.kind, work.attempts), work.ask.tag()]
+    headers = [*opened.label.headers(work.kind, work.attempts, opened.warning), work.ask.tag()]
     held, opened.held = opened.held, b""
     if not work.streams:
         await out.whole(200, headers, held)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from proxy.accounts.pool import Pool
     from proxy.accounts.report import Verdict
     from proxy.config.model import Candidate, Plan, Settings
-    from proxy.convo.model import Reasoning
+    from proxy.convo.model import Lost, Reasoning
     from proxy.routing.table import Table
     from proxy.upstream.prepare import Ask
 
@@ -179,10 +179,10 @@ def _choice(
     verdict: Verdict, candidate: Candidate, work: Work, plan: Plan, settings: Settings
 ) -> Choice:
     credential = candidate.credential
-    work.lost.clear()  # what one translation loses is not another's
     url = problem = ""
+    found: list[Lost] = []
     try:
-        url = work.call(candidate, plan, settings).url
+        url = work.call(candidate, plan, settings, found).url
     except ProxyError as error:
         problem = error.message
     rules = payload.matching(settings.payload, (candidate.model, plan.model), credential.wire)
@@ -202,7 +202,7 @@ def _choice(
         translated=not work.same_wire(candidate),
         url=url,
         edits=tuple(edits),
-        lost=tuple(f"{lost.path}: {lost.why}" for lost in work.lost[:_MOST_LOST]),
+        lost=tuple(f"{lost.path}: {lost.why}" for lost in found[:_MOST_LOST]),
         problem=problem,
     )
 

@@ -34,7 +34,7 @@ def sent_bytes(client: str, upstream: str, body: bytes, model: str = "real") -> 
     target = Target(upstream="u", candidates=(chosen,))
     plan = Plan(asked="m", model="m", targets=(target,), strategy="fill-first")
     work = Work(Ask(wire=client, body=body, headers=[], model="m" if client == "gemini" else ""))
-    return bytes(work.call(chosen, plan, Settings()).body)
+    return bytes(work.call(chosen, plan, Settings(), []).body)
 
 
 def sent(client: str, upstream: str, body: dict, model: str = "real") -> dict:

@@ -15,6 +15,7 @@ from proxy.config.model import (
     Hedge,
     ListedModel,
     OnBreak,
+    OnLoss,
     Policy,
     Sticky,
     Strategy,
@@ -93,6 +94,7 @@ class Route(Struct, frozen=True, kw_only=True):
     strategy: Strategy = "round-robin"
     hedge: Hedge = Hedge()
     on_break: OnBreak = "error"
+    on_loss: OnLoss = "ignore"
     sticky: Sticky = "session"
     context: int = 0
     output: int = 0

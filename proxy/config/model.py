@@ -24,6 +24,7 @@ Strategy: TypeAlias = Literal[
 Sticky: TypeAlias = Literal["none", "session", "key"]
 Overage: TypeAlias = Literal["allow", "never"]
 OnBreak: TypeAlias = Literal["error", "resume"]
+OnLoss: TypeAlias = Literal["ignore", "warn", "fail"]
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
@@ -145,6 +146,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     """From the thinking suffix `model(high)`, `model(8192)`."""
     hedge: Hedge = Hedge()
     on_break: OnBreak = "error"
+    on_loss: OnLoss = "ignore"
+    """What is done about fields of a request that its translation cannot carry."""
     sticky: Sticky = "session"
 
 

@@ -11,7 +11,7 @@ from proxy.config.payload_path import bad_path
 
 if TYPE_CHECKING:
     from proxy.config.diagnose import Path
-    from proxy.config.model import OnBreak, Policy, Sticky, Strategy
+    from proxy.config.model import OnBreak, OnLoss, Policy, Sticky, Strategy
     from proxy.config.routes_file import RouteFile
     from proxy.jsonio import Json
 
@@ -47,6 +47,7 @@ def model(file: RouteFile, name: str, entry: dict[str, Json]) -> Route:
         strategy=cast("Strategy", file.word(entry, "accounts", path, "round-robin")),
         hedge=_hedge(file, entry, path, policy),
         on_break=cast("OnBreak", file.word(entry, "on-break", path, "error")),
+        on_loss=cast("OnLoss", file.word(entry, "on-loss", path, "ignore")),
         sticky=cast("Sticky", file.word(entry, "sticky", path, "session")),
         context=file.count(entry, "context", path),
         output=file.count(entry, "output", path),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, get_args
 
-from proxy.config.model import OnBreak, Overage, Policy, Sticky, Strategy
+from proxy.config.model import OnBreak, OnLoss, Overage, Policy, Sticky, Strategy
 
 if TYPE_CHECKING:
     from proxy.config.model import Provider, WireName
@@ -42,6 +42,7 @@ ROUTES: Final[dict[str, Shape]] = {
             "accounts": "text",
             "sticky": "text",
             "on-break": "text",
+            "on-loss": "text",
             "hedge": {"after": "seconds", "max": "int", "budget": "share"},
             "context": "int",
             "output": "int",
@@ -120,6 +121,7 @@ NOW: Final[dict[str, tuple[str, ...]]] = {
     "accounts": get_args(Strategy),
     "sticky": get_args(Sticky),
     "on-break": get_args(OnBreak),
+    "on-loss": get_args(OnLoss),
     "overage": get_args(Overage),
 }
 

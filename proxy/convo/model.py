@@ -220,6 +220,8 @@ class Request(Struct, omit_defaults=True):
     include_usage: bool | None = None
     modalities: list[str] = []
     extras: dict[str, Raw] = {}
+    implied: tuple[str, ...] = ()
+    """Keys of `extras` that say nothing which other members do not hold, so that none is lost."""
     echo: Raw | None = None
     """The client's whole request where its answers echo fields of it (Responses)."""
 

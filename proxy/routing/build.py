@@ -222,6 +222,7 @@ class _Builder:
             self._plan(route.id, to, route.policy, route.strategy, route.id),
             hedge=route.hedge,
             on_break=route.on_break,
+            on_loss=route.on_loss,
             sticky=route.sticky,
         )
         if not (route.context or route.output):

@@ -36,14 +36,17 @@ class Label:
         ]
         self._headers: dict[tuple[int, int], Headers] = {}
 
-    def headers(self, kind: Headers, attempts: int) -> Headers:
-        """Of an answer whose head begins with `kind`, a constant, given at this attempt. Not to be changed."""
+    def headers(self, kind: Headers, attempts: int, lost: str = "") -> Headers:
+        """Of an answer whose head begins with `kind`, a constant, given at this attempt. Not to be changed.
+
+        `lost`: fields that the upstream was not told, fit for a header.
+        """
         found = self._headers.get((id(kind), attempts))
         if found is None:
             found = [*kind, *self._fields, (b"x-pointsman-attempts", b"%d" % attempts)]
             if len(self._headers) < _MOST_ATTEMPTS:
                 self._headers[id(kind), attempts] = found
-        return found
+        return [*found, (b"x-pointsman-lost", lost.encode())] if lost else found
 
 
 class Labels:

@@ -80,12 +80,16 @@ class Log:
             # A closed or full standard error must not stop the server.
             return
 
-    def answered(self, ask: Ask, label: Label, attempt: int, seconds: float) -> None:
-        """An upstream call gave its first useful event after so long."""
+    def answered(
+        self, ask: Ask, label: Label, attempt: int, seconds: float, lost: str = ""
+    ) -> None:
+        """An upstream call gave its first useful event after so long. `lost`: what it was not told."""
         if self._is_full():
             return
+        fields = f" lost={plain(lost)}" if lost else ""
         self._add(
-            f"info attempt id={ask.id} n={attempt} {label.text} status=ok ms={int(seconds * 1000)}"
+            f"info attempt id={ask.id} n={attempt} {label.text} status=ok{fields}"
+            f" ms={int(seconds * 1000)}"
         )
 
     def failed(
@@ -107,8 +111,18 @@ class Log:
             f"info attempt id={ask.id} n={attempt} {label.text} status=left ms={int(seconds * 1000)}"
         )
 
+    def skipped(self, ask: Ask, target: str, lost: str) -> None:
+        """A target is not asked, since it could not be told all of the request."""
+        self.line("info", "skipped", id=ask.id, target=target, lost=lost)
+
     def served(
-        self, ask: Ask, label: Label, usage: Usage | None, broken: ErrorInfo | None, seconds: float
+        self,
+        ask: Ask,
+        label: Label,
+        usage: Usage | None,
+        broken: ErrorInfo | None,
+        seconds: float,
+        lost: str = "",
     ) -> None:
         """A request was answered (perhaps with an error after output began)."""
         if self._is_full():
@@ -116,6 +130,8 @@ class Log:
         level = "info" if broken is None else "warn"
         tokens = f" tokens={usage.input or 0}+{usage.output or 0}" if usage is not None else ""
         reason = f" broken={plain(broken.message)}" if broken is not None else ""
+        if lost:
+            reason += f" lost={plain(lost)}"
         self._add(
             f"{level} served id={ask.id} client={ask.wire} {label.text}{tokens}{reason}"
             f" ms={int(seconds * 1000)}"

@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 
 from proxy import wire as wires
 from proxy.convo import fold, tokens
-from proxy.convo.model import ErrorInfo, Request, Usage
+from proxy.convo.model import ErrorInfo, Lost, Request, Usage
 from proxy.errors import Fault, ProxyError, Retry
 from proxy.net.api import Headers, Reply, UpstreamBroken
 from proxy.upstream.base import refusal
@@ -76,6 +76,10 @@ class Opened(Struct):
     over: bool = True
     """Nothing follows `held`."""
     usage: Usage | None = None
+    lost: list[Lost] = []
+    """What the request lost on its way to this upstream."""
+    warning: str = ""
+    """The same for the client, where the route wants it told."""
     closed: bool = False
 
     @property
@@ -116,7 +120,8 @@ async def with_token(
     for last in (False, True):
         credential = await book.ready(opened.asked.credential)
         opened.asked = structs.replace(opened.asked, credential=credential)
-        opened.reply = reply = await transport.send(work.call(opened.asked, plan, settings))
+        call = work.call(opened.asked, plan, settings, opened.lost)
+        opened.reply = reply = await transport.send(call)
         if last or reply.status not in (400, 401):
             break
         if reply.status == 400:
@@ -128,6 +133,7 @@ async def with_token(
         elif not await book.renew(credential):
             break
         opened.reply = None
+        opened.lost.clear()
         await reply.aclose()
     return reply
 

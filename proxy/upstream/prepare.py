@@ -19,6 +19,7 @@ from proxy.routing import payload
 from proxy.routing.facts import Facts
 from proxy.routing.match import may_ask
 from proxy.upstream import get as provider_of
+from proxy.upstream import losses
 from proxy.upstream.base import Action, Client, Tapping
 from proxy.upstream.request_facts import facts_of
 from proxy.wire.base import AnswerContext, Target, Wire
@@ -84,7 +85,6 @@ class Work:
         """Head of its answer; labels add theirs."""
         self.keepalive = self.client.keepalive if in_events else b"\n"
         """What a client ignores inside its stream; between elements of a JSON array, white space."""
-        self.lost: list[Lost] = []
         self.begun = 0.0
         """When it came (monotonic)."""
         self.attempts = 0
@@ -148,12 +148,17 @@ class Work:
             framing=self.ask.framing,
         )
 
-    def call(self, candidate: Candidate, plan: Plan, settings: Settings) -> Call:
-        """The request as it goes to this candidate. Raises ProxyError for what it cannot say."""
+    def call(self, candidate: Candidate, plan: Plan, settings: Settings, lost: list[Lost]) -> Call:
+        """The request as it goes to this candidate; `lost` takes what it cannot be told.
+
+        Raises ProxyError where it cannot be sent, or the route wants nothing lost.
+        """
         credential = candidate.credential
         provider = provider_of(credential.provider)
         action = self.action()
-        body = self._body(candidate, plan)
+        body = self.body(candidate, plan, lost)
+        if lost and plan.on_loss == "fail" and action != "count":
+            raise losses.refusal(credential.upstream or credential.provider, lost)
         names = (candidate.model, plan.model)
         rules = payload.matching(settings.payload, names, credential.wire)
         if rules:
@@ -194,7 +199,8 @@ class Work:
         except ProxyError:
             return False
 
-    def _body(self, candidate: Candidate, plan: Plan) -> Body:
+    def body(self, candidate: Candidate, plan: Plan, lost: list[Lost]) -> Body:
+        """The body in the candidate's protocol; `lost` takes what that has no place for."""
         credential = candidate.credential
         upstream: Wire = wires.get(credential.wire)
         target = Target(
@@ -211,8 +217,7 @@ class Work:
         if plan.reasoning is not None:
             # Racing calls share the request, so it is not changed in place.
             request = structs.replace(request, reasoning=plan.reasoning)
-        self.lost.clear()
-        return upstream.encode_request(request, target, self.lost)
+        return upstream.encode_request(request, target, lost)
 
 
 _TRUE = Raw(b"true")

@@ -252,5 +252,5 @@ def _set_extras(body: Body, request: Request, lost: list[Lost]) -> None:
     for key, value in request.extras.items():
         if request.origin == t.NAME:
             body.setdefault(key, value)
-        else:
+        elif key not in request.implied:
             lost.append(Lost(key, f"a field of the {request.origin} wire"))

@@ -56,7 +56,7 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     for key, value in request.extras.items():
         if request.origin == t.NAME:
             body.setdefault(key, value)
-        else:
+        elif key not in request.implied:
             lost.append(Lost(key, f"a field of the {request.origin} wire"))
     return body
 

@@ -76,8 +76,8 @@ def encode_error(error: ProxyError) -> bytes:
     if error.body and error.wire == NAME:
         return error.body
     type, code = words_of(error.status)
-    if error.kind == "model_not_found":
-        code = "model_not_found"
+    if error.kind in ("model_not_found", "unsupported_parameter"):
+        code = error.kind
     return error_json(error.message, type, code)
 
 

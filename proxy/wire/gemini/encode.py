@@ -61,7 +61,7 @@ _NOT_HERE: Final = (
     ("metadata", None),
     ("service_tier", ""),
     ("verbosity", ""),
-    ("store", None),
+    ("store", False),
 )
 """Members that the API has nothing for, with the value that needs no mention."""
 
@@ -153,7 +153,7 @@ def _note_lost(request: Request, lost: list[Lost]) -> None:
         lost += [
             Lost(name, f"a member of the {request.origin} wire only")
             for name in request.extras
-            if name != _IMAGE_CONFIG
+            if name != _IMAGE_CONFIG and name not in request.implied
         ]
 
 

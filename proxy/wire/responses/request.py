@@ -7,6 +7,7 @@ that follows.
 
 from __future__ import annotations
 
+import re
 from typing import Final, cast, get_args
 
 import msgspec
@@ -36,6 +37,11 @@ from proxy.wire.responses.content import parts_of
 _EFFORTS: Final = frozenset(get_args(Effort))
 _SYSTEM_ROLES: Final = ("system", "developer")
 _OUTPUTS: Final = ("function_call_output", "custom_tool_call_output", "local_shell_call_output")
+_WISHES: Final = re.compile(
+    rb'"reasoning\.encrypted_content"|"message\.output_text\.logprobs"|^null$'
+)
+"""What `include` may ask that clients of any upstream are given: signatures, and logprobs by their own
+member."""
 SHELL: Final = "local_shell"
 
 
@@ -259,7 +265,10 @@ def _settings(request: Request, said: types.RequestBody) -> None:
     request.max_tokens = said.max_output_tokens
     request.temperature = said.temperature
     request.top_p = said.top_p
-    if b"message.output_text.logprobs" in bytes(request.extras.get("include", b"")):
+    include = bytes(request.extras.get("include", b""))
+    if include and not _WISHES.sub(b"", include).strip(b"[], \t\r\n"):
+        request.implied = ("include",)
+    if b"message.output_text.logprobs" in include:
         request.logprobs, request.top_logprobs = True, said.top_logprobs
     elif said.top_logprobs is not None:
         # Without `include` the API gives none, whatever their number: only this wire may ask so.

@@ -26,6 +26,7 @@ to = ["z", "z:other"]
 policy = "hedge"
 hedge = { after = "3s", max = 2, budget = "12.5%" }
 on-break = "resume"
+on-loss = "fail"
 accounts = "soonest-reset"
 sticky = "key"
 [models.plain]
@@ -50,6 +51,7 @@ models:
     policy: hedge
     hedge: {after: 3s, max: 2, budget: 12.5%}
     on-break: resume
+    on-loss: fail
     accounts: soonest-reset
     sticky: key
   plain: {to: [z]}
@@ -71,14 +73,15 @@ def loaded(request, tmp_path):
 
 def test_the_words_of_a_model(loaded):
     plan = loaded.table.resolve("m")
-    assert (plan.policy, plan.on_break, plan.strategy, plan.sticky) == (
-        "hedge", "resume", "soonest-reset", "key",
+    assert (plan.policy, plan.on_break, plan.on_loss, plan.strategy, plan.sticky) == (
+        "hedge", "resume", "fail", "soonest-reset", "key",
     )  # fmt: skip
     assert plan.hedge == Hedge(after=3.0, max=2, budget=0.125)
     plain = loaded.table.resolve("plain")
     assert (plain.policy, plain.on_break, plain.strategy, plain.sticky, plain.hedge) == (
         "failover", "error", "round-robin", "session", Hedge(),
     )  # fmt: skip
+    assert plain.on_loss == "ignore"
 
 
 def test_limits_and_weights_of_an_upstream(loaded):
