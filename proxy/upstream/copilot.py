@@ -77,7 +77,7 @@ class Copilot:
         if options.force_agent or initiator.is_forced(client.header(b"force-copilot-agent")):
             return b"agent"
         if options.initiator == "turn":
-            spawned = any(client.header(name) for name in initiator.SUB_AGENT)
+            spawned = any(client.header(name) for name in initiator.DELEGATED)
             agent = spawned or initiator.by_turn(client.top)
         else:
             agent = initiator.by_payload(client.top)

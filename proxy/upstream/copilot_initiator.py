@@ -23,9 +23,9 @@ _AGENT_ITEMS: Final = frozenset(
 _LISTS: Final = ("messages", "input")
 _IMAGES: Final = (b'"image_url"', b'"input_image"', b'"image"', b'"inlineData"', b'"inline_data"')
 
-SUB_AGENT: Final = (b"x-claude-code-agent-id", b"x-openai-subagent", b"x-parent-session-id")
-"""What Claude Code, Codex and opencode send with the requests of a sub-agent, whose task looks like a
-person's words."""
+DELEGATED: Final = (b"x-claude-code-agent-id", b"x-parent-session-id")
+"""What Claude Code and opencode send with the requests of a task that their model handed on, which
+looks like a person's words."""
 
 
 def is_forced(header: bytes) -> bool:

@@ -254,7 +254,7 @@ async def test_row_14_a_turn_of_ten_tools_costs_one_request_of_a_person(tmp_path
 
 
 @pytest.mark.parametrize("counted", ["turn", "payload"])
-async def test_row_14_the_first_message_of_a_sub_agent_is_the_agents(
+async def test_row_14_the_first_message_of_a_task_handed_on_is_the_agents(
     tmp_path, autojump_clock, counted
 ):
     async with world(tmp_path, options=CopilotOptions(initiator=counted)) as (live, mock):

@@ -190,10 +190,8 @@ def test_who_sends_it_by_the_last_turn(body, who):
     assert initiator(body, initiator="turn") == who
 
 
-@pytest.mark.parametrize(
-    "name", [b"x-claude-code-agent-id", b"x-openai-subagent", b"x-parent-session-id"]
-)
-def test_the_task_of_a_sub_agent_is_no_persons_word(name):
+@pytest.mark.parametrize("name", [b"x-claude-code-agent-id", b"x-parent-session-id"])
+def test_a_task_that_was_handed_on_is_no_persons_word(name):
     body = {"messages": [USER]}
     assert initiator(body, initiator="turn", headers=[(name, b"a1")]) == "agent"
     assert initiator(body, initiator="turn", headers=[(name, b"")]) == "user"
