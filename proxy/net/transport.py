@@ -5,6 +5,8 @@ Run `run()` in a nursery while calls are sent: it holds the deadlines and closes
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -200,4 +202,7 @@ def _connect_reason(error: BaseException) -> str:
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]
     last = cause or error
+    if isinstance(last, OSError) and last.errno and not isinstance(last, socket.gaierror):
+        # Not its own words: trio puts the address into them.
+        return f"cannot connect: {os.strerror(last.errno)}"
     return f"cannot connect: {getattr(last, 'strerror', None) or type(last).__name__}"
