@@ -135,6 +135,7 @@ class Transport:
             connection = idle.pop()
             self._idle_count -= 1
             if connection.is_quiet():
+                connection.pooled = False
                 return connection
             self._close(connection)
         return None
@@ -149,6 +150,7 @@ class Transport:
         if len(idle) >= IDLE_PER_ORIGIN:
             self._close(connection)
             return
+        connection.pooled = True
         connection.limit = IDLE_SECONDS
         connection.nudge_after = 0.0
         idle.append(connection)
