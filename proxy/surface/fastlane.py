@@ -303,7 +303,8 @@ class FastConnection:
         one more comes).
         """
         self.closing = True
-        if self.phase == IDLE and not patient:
+        unused = self.phase == HEAD and not self.stream.moved
+        if (self.phase == IDLE or unused) and not patient:
             self.stream.abort()
 
     async def run(self) -> None:

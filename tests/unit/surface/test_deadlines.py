@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import trio
+import trio.testing
 
+from proxy.config.model import Settings
 from proxy.net.sweep import Sweeper
-from proxy.surface.fastlane import WRITE_SECONDS, FastConnection
+from proxy.surface.fastlane import HEAD_SECONDS, WRITE_SECONDS, FastConnection
+from proxy.surface.server import Stop, serve
 
 
 class App:
@@ -52,3 +55,23 @@ async def test_who_does_not_read_a_refusal_is_cut(autojump_clock):
         nursery.cancel_scope.cancel()
     assert connection.stream.writing
     assert WRITE_SECONDS <= trio.current_time() - begun < WRITE_SECONDS + 5
+
+
+async def test_a_stop_does_not_wait_for_connections_that_sent_nothing(autojump_clock):
+    """Clients connect ahead of need."""
+    settings, stop = Settings(port=0), Stop()
+    begun = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        sockets = await nursery.start(serve, settings, App(), stop)
+        address = ("127.0.0.1", sockets[0].getsockname()[1])
+        unused = await trio.open_tcp_stream(*address)
+        begins = await trio.open_tcp_stream(*address)
+        await begins.send_all(b"POST /v1/messages HT")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        stop.set(30.0)
+        assert await unused.receive_some() == b""
+        assert trio.current_time() - begun < 1.0
+        assert b" 408 " in await begins.receive_some()
+        await unused.aclose()
+        await begins.aclose()
+    assert HEAD_SECONDS <= trio.current_time() - begun < HEAD_SECONDS + 2.0
