@@ -112,6 +112,7 @@ class Application:
             async with trio.open_nursery() as background:
                 background.start_soon(self._flush)
                 await background.start(self._transport.run)
+                await self._remember()
                 await background.start(self._keep)
                 self._book.on_change = partial(
                     background.start_soon, self._generation.reload, "accounts"
@@ -184,17 +185,21 @@ class Application:
         """Whether a hang-up is what it once meant: the terminal that we were started in is closed."""
         return self._terminal and not has_terminal()
 
-    async def _keep(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """The pool's memory in its file, until a successor takes it over."""
+    async def _remember(self) -> None:
+        """The pool's memory out of its file: only at the start, since it makes every cooldown due."""
         live = self._app.live
+        await keeper.restore(live.pool, self._memory, live.clock, self._complain)
 
-        def complain(reason: str) -> None:
-            self._log.line("warn", "state", message=reason)
-
+    async def _keep(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """The pool's memory into its file, until a successor takes it over."""
+        live, complain = self._app.live, self._complain
         self._keeping, self._kept = trio.CancelScope(), trio.Event()
         with self._keeping:
             await keeper.run(live.pool, self._memory, live.clock, complain, task_status=task_status)
         self._kept.set()
+
+    def _complain(self, reason: str) -> None:
+        self._log.line("warn", "state", message=reason)
 
     async def _hand_over(self, background: trio.Nursery) -> None:
         """Starts a successor; once it serves, this process only finishes what it has begun."""

@@ -71,6 +71,7 @@ class AccountBook:
         self._proxy = proxy
         self._began = int(clock.now())
         self._stamps: dict[str, files.Stamp] = {}
+        self._why_unread = ""
         self._accounts: dict[str, CopilotAccount] = {}
         self._others: dict[str, AccountFile] = {}
         self._lists: dict[tuple[Model, ...], tuple[Model, ...]] = {}
@@ -176,18 +177,29 @@ class AccountBook:
     def load(self) -> None:
         """The first look at the folder, before a table is made of it. Blocks."""
         files.sweep(self.folder, self._clock.now())
-        self._look(files.scan(self.folder))
+        try:
+            self._look(files.scan(self.folder))
+        except OSError as error:
+            self._unread(error)
         self._changed = False
 
     async def rescan(self) -> bool:
         """Looks at the folder; whether something changed. Raises OSError."""
         stamps = await trio.to_thread.run_sync(files.scan, self.folder)
+        self._why_unread = ""
         if stamps == self._stamps:
             return False
         fresh = {n for n, stamp in stamps.items() if self._stamps.get(n) != stamp}
         found = await trio.to_thread.run_sync(_read_all, self.folder, fresh)
         self._look(stamps, found)
         return True
+
+    def _unread(self, error: OSError) -> None:
+        """The folder cannot be read, for now: told once, since it is looked at every second."""
+        why = error.strerror or type(error).__name__
+        if why != self._why_unread:
+            self._why_unread = why
+            self._log.line("warn", "account", folder=self.folder, unread=why)
 
     def _look(
         self,
@@ -293,7 +305,7 @@ class AccountBook:
         try:
             await self.rescan()
         except OSError as error:
-            self._log.line("warn", "account", folder=self.folder, unread=error.strerror)
+            self._unread(error)
         now = self._clock.now()
         for account in self._accounts.values():
             if account.file.disabled or account.renewing is not None or not account.may_ask(now):
@@ -335,6 +347,10 @@ class AccountBook:
         login = account.login
         try:
             token = await github.exchange(self._transport, login, account.options, account.proxy)
+            # A file that was replaced meanwhile holds another login, whose token this is not.
+            if account.login == login:
+                changes = account.succeeded(token, self._clock.now())
+                self._log.line("info", "account", file=account.file.name, renewed="yes")
         except github.LoginRefused as refused:
             if account.login == login:
                 now = self._clock.now()
@@ -346,11 +362,6 @@ class AccountBook:
         except Exception as error:  # noqa: BLE001  # a background task: one account fails, not the server
             account.failed("a fault of this program; see the log", self._clock.now())
             self._log.crash("account", error)
-        else:
-            # A file that was replaced meanwhile holds another login, whose token this is not.
-            if account.login == login:
-                changes = account.succeeded(token, self._clock.now())
-                self._log.line("info", "account", file=account.file.name, renewed="yes")
         finally:
             done, account.renewing = account.renewing, None
             if done is not None:

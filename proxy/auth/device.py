@@ -91,7 +91,7 @@ async def start(transport: Transport, options: CopilotOptions, proxy: str) -> Co
         raise LoginFailed(f"GitHub gave no code: status {answer.status}")
     try:
         code = _code.decode(answer.body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise LoginFailed("GitHub gave no code: its answer cannot be read") from None
     shown = (code.user_code, code.verification_uri, code.verification_uri_complete)
     # These go to a terminal, whose control characters nobody else may send.
@@ -166,7 +166,7 @@ def _client_id(options: CopilotOptions) -> str:
 def _read(answer: Answer) -> _Poll:
     try:
         return _poll.decode(answer.body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         text = answer.body[:65536].decode("latin-1")
         fields = dict(parse_qsl(text))
         return _Poll(fields.get("access_token", ""), fields.get("error", ""))

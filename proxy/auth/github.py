@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from proxy.net.api import Transport
 
 _LONGEST: Final = 200
+_LAST: Final = 32503680000.0
+"""The year 3000: what says later is no time in seconds."""
 
 
 class Token(Struct, frozen=True):
@@ -86,9 +88,10 @@ async def exchange(
         raise Unreachable(f"copilot_upstream_error: GitHub answered {answer.status}")
     try:
         found = _token.decode(answer.body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise Unreachable("copilot_upstream_error: GitHub's answer is no token") from None
-    if not found.token or not found.token.isascii() or not found.token.isprintable():
+    times = 0.0 < found.expires_at < _LAST and found.refresh_in < _LAST
+    if not times or not found.token.isascii() or not found.token.isprintable() or not found.token:
         raise Unreachable("copilot_upstream_error: GitHub's answer is no token")
     return Token(
         value=Secret(found.token),
@@ -114,7 +117,7 @@ async def user(
     try:
         answer = await _get(transport, f"{api}/user", login, proxy)
         found = _user.decode(answer.body) if answer.status == 200 else _User()
-    except (Unreachable, msgspec.DecodeError):
+    except (Unreachable, msgspec.DecodeError, UnicodeDecodeError):
         found = _User()
     return found.login, found.email or ""
 
@@ -137,7 +140,7 @@ async def models(transport: Transport, credential: Credential) -> tuple[known.Mo
         raise Unreachable(f"the model list did not come: status {answer.status}")
     try:
         return known.models_of(answer.body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise Unreachable("the model list cannot be read") from None
 
 
@@ -158,6 +161,6 @@ def _said(answer: Answer) -> str:
     """GitHub's own reason, cut short."""
     try:
         text = msgspec.json.decode(answer.body, type=_Message).message
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return ""
     return f" ({text[:_LONGEST]})" if text and text.isprintable() else ""

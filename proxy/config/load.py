@@ -19,7 +19,7 @@ from proxy.config.model import Settings, Warning_
 from proxy.config.routes import Routes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 NAMES: Final = ("config.yaml", "config.yml")
 DEMO: Final = FilePath(__file__).parent / "data" / "00-demo.toml"
@@ -149,7 +149,7 @@ def _with_dotenv(environ: Mapping[str, str], cwd: FilePath, report: Report) -> M
 def _config_file(named: str | None, cwd: FilePath) -> FilePath | None:
     if named is not None:
         return cwd / named
-    return next((cwd / name for name in NAMES if (cwd / name).is_file()), None)
+    return next((cwd / name for name in NAMES if _is((cwd / name).is_file)), None)
 
 
 def _folders(
@@ -158,7 +158,15 @@ def _folders(
     """The named folders (or files); without any, the first default place that is there."""
     if named:
         return [cwd / name for name in named]
-    return [f for f in _default_folders(config, environ, cwd) if f.is_dir()][:1]
+    return [f for f in _default_folders(config, environ, cwd) if _is(f.is_dir)][:1]
+
+
+def _is(asks: Callable[[], bool]) -> bool:
+    """What may not even be looked at is not there: another user's home, say."""
+    try:
+        return asks()
+    except OSError:
+        return False
 
 
 def _default_folders(
@@ -172,7 +180,7 @@ def _route_files(folders: Sequence[FilePath], report: Report) -> list[FilePath]:
     """The files of the folders, by name within each."""
     files: list[FilePath] = []
     for folder in folders:
-        if folder.is_file():
+        if _is(folder.is_file):
             files.append(folder)
             continue
         try:

@@ -31,6 +31,7 @@ class Connection:
         "nudge_after",
         "origin",
         "parser",
+        "pooled",
         "stopped",
         "stream",
         "used",
@@ -45,6 +46,7 @@ class Connection:
         self.nudge_after = 0.0
         self._nudges = 0
         self.expired = False
+        self.pooled = False
         self.stopped = False
         self._poll = select.poll()
         self._poll.register(stream.fd, select.POLLIN)
@@ -59,15 +61,18 @@ class Connection:
 
     def quiet(self, seconds: float) -> None:
         """See sweep.Watched: nudges a reader who asked for it, ends what outlived its time."""
-        if 0 < self.limit <= seconds:
+        stream = self.stream
+        # While a slow client keeps us from reading, the upstream is not idle.
+        waits = stream.reading or stream.writing or self.pooled
+        if waits and 0 < self.limit <= seconds:
             self.expired = True
-            self.stream.abort()
-        elif self.nudge_after > 0 and self.stream.reading:
+            stream.abort()
+        elif self.nudge_after > 0 and stream.reading:
             if seconds < self.nudge_after:
                 self._nudges = 0
             elif seconds >= self.nudge_after * (self._nudges + 1):
                 self._nudges += 1
-                self.stream.nudge()
+                stream.nudge()
 
     async def exchange(self, call: Call, address: Address) -> None:
         """Writes the call and reads the answer's head into `parser`.

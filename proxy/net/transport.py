@@ -5,6 +5,8 @@ Run `run()` in a nursery while calls are sent: it holds the deadlines and closes
 
 from __future__ import annotations
 
+import os
+import socket
 import ssl
 from collections import deque
 from typing import TYPE_CHECKING, Final
@@ -133,6 +135,7 @@ class Transport:
             connection = idle.pop()
             self._idle_count -= 1
             if connection.is_quiet():
+                connection.pooled = False
                 return connection
             self._close(connection)
         return None
@@ -147,6 +150,7 @@ class Transport:
         if len(idle) >= IDLE_PER_ORIGIN:
             self._close(connection)
             return
+        connection.pooled = True
         connection.limit = IDLE_SECONDS
         connection.nudge_after = 0.0
         idle.append(connection)
@@ -200,4 +204,7 @@ def _connect_reason(error: BaseException) -> str:
     while isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]
     last = cause or error
+    if isinstance(last, OSError) and last.errno and not isinstance(last, socket.gaierror):
+        # Not its own words: trio puts the address into them.
+        return f"cannot connect: {os.strerror(last.errno)}"
     return f"cannot connect: {getattr(last, 'strerror', None) or type(last).__name__}"

@@ -53,7 +53,7 @@ class Generations:
         """One of them; None when it is not kept or its file is damaged."""
         try:
             return _decoder.decode(self._file(number).read_bytes())
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
     def all(self) -> list[Generation]:

@@ -35,22 +35,14 @@ class Kept(Protocol):
         ...
 
 
-async def run(
-    kept: Kept,
-    path: Path,
-    clock: Clock,
-    complain: Callable[[str], None],
-    *,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Restores, says that it did, then saves until it is cancelled.
+async def restore(kept: Kept, path: Path, clock: Clock, complain: Callable[[str], None]) -> None:
+    """Takes back what is in the file: once, at the start of a process.
 
     Args:
         kept: the state.
         path: its file.
         clock: for wall-clock times.
         complain: told in one sentence what is wrong with the file; the server goes on without it.
-        task_status: started once the state is back.
     """
     try:
         data = await trio.to_thread.run_sync(load, path)
@@ -60,6 +52,17 @@ async def run(
         complain(f"{error}; starting without it")
     except ValueError as error:
         complain(f"{path}: {error}; starting without it")
+
+
+async def run(
+    kept: Kept,
+    path: Path,
+    clock: Clock,
+    complain: Callable[[str], None],
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Saves until it is cancelled. Arguments as of `restore`."""
     saved = kept.version
     task_status.started()
     try:

@@ -52,7 +52,7 @@ class StatusFile:
         """What it says, if the process that wrote it still runs."""
         try:
             found = _decoder.decode(self.path.read_bytes())
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         return found if birth_of(found.pid) == found.birth else None
 
@@ -61,7 +61,7 @@ class StatusFile:
         try:
             if _decoder.decode(self.path.read_bytes()).pid == pid:
                 self.path.unlink()
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return
 
 

@@ -41,6 +41,7 @@ _SENT: Final = b"sent"
 """In place of a head that a keep-alive is taking along."""
 IDLE, HEAD, BODY, BUSY, OTHER = range(5)
 _BY_PIECE: Final = frozenset({BODY, BUSY})
+_WRITES: Final = frozenset({BUSY, OTHER})
 _PATIENCE: Final = (IDLE_SECONDS, HEAD_SECONDS, BODY_SECONDS, 0.0, 0.0)
 
 
@@ -265,7 +266,7 @@ class FastConnection:
     def quiet(self, seconds: float) -> None:
         """See sweep.Watched."""
         patience = _PATIENCE[self.phase]
-        if self.phase == BUSY and self.stream.writing:
+        if self.phase in _WRITES and self.stream.writing:
             patience = WRITE_SECONDS
         if 0 < patience <= seconds:
             self._expire()
@@ -302,7 +303,8 @@ class FastConnection:
         one more comes).
         """
         self.closing = True
-        if self.phase == IDLE and not patient:
+        unused = self.phase == HEAD and not self.stream.moved
+        if (self.phase == IDLE or unused) and not patient:
             self.stream.abort()
 
     async def run(self) -> None:

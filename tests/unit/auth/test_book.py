@@ -11,6 +11,7 @@ import pytest
 import trio
 
 from proxy.accounts.pool import Pool
+from proxy.auth import files
 from proxy.auth.book import AccountBook
 from proxy.config.declared import Declared
 from proxy.config.model import Candidate, CopilotOptions
@@ -267,6 +268,55 @@ async def test_a_clock_that_goes_wrong_asks_no_more_often(tmp_path, autojump_clo
                 await book.ready(credential(book))
         assert github.exchanges == 1
         assert "clock" in book.accounts()[0].last_error
+
+
+@pytest.mark.parametrize("end", [1.8e12, 1e300, -1e300])
+async def test_a_time_that_is_none_costs_one_token_not_the_server(tmp_path, autojump_clock, end):
+    """Milliseconds, say."""
+    put(tmp_path)
+    told = {"token": "tid=1", "expires_at": end, "refresh_in": 1500}
+    async with running(tmp_path, told, None) as (book, _):
+        with pytest.raises(ProxyError):
+            await book.ready(credential(book))
+        assert book.accounts()[0].last_error
+        await trio.sleep(31)
+        assert (await book.ready(credential(book))).key
+
+
+async def test_answers_in_another_encoding_are_no_fault_of_ours(tmp_path, autojump_clock):
+    put(tmp_path)
+    latin = b'{"message": "caf\xe9", "token": "caf\xe9", "expires_at": 1, "data": [{"id": "\xe9"}]}'
+    async with running(tmp_path, Reply(403, latin)) as (book, _):
+        assert "copilot_no_subscription" in book.accounts()[0].last_error
+    put(tmp_path, "b.json", github_token="gho_b")
+    (tmp_path / "a.json").unlink()
+    async with running(tmp_path, Reply(200, latin)) as (book, _):
+        assert book.accounts()[0].last_error.startswith("copilot_upstream_error")
+    async with running(tmp_path, None, models=Reply(200, latin)) as (book, _):
+        assert (await book.ready(credential(book))).key
+
+
+async def test_a_folder_that_cannot_be_read_is_told_once_and_looked_at_again(
+    tmp_path, autojump_clock, monkeypatch
+):
+    put(tmp_path)
+    real, log = files.scan, Log(descriptor=-1)
+
+    def refuses(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(files, "scan", refuses)
+    async with running(tmp_path, log=log) as (book, _):
+        await trio.sleep(60)
+        assert [line for line in log._lines if "Permission denied" in line] == log._lines
+        assert len(log._lines) == 1
+        assert book.accounts() == ()
+        monkeypatch.setattr(files, "scan", real)
+        await trio.sleep(3)
+        assert [view.name for view in book.accounts()] == ["a.json"]
+        monkeypatch.setattr(files, "scan", refuses)
+        await trio.sleep(60)
+        assert sum("Permission denied" in line for line in log._lines) == 2
 
 
 async def test_a_new_token_from_another_program_is_used_and_changes_no_routes(

@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import json
+import os
+from pathlib import Path as FilePath
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -276,3 +278,21 @@ def test_paid_overage_is_a_setting_of_an_upstream(tmp_path, word, found):
     )
     declared = read(None, [str(tmp_path)], {"K": "x"}, str(tmp_path)).declared
     assert [c.overage for c in declared.upstreams[0].credentials] == [found]
+
+
+@pytest.mark.parametrize("refused", ["home", "work"])
+def test_a_folder_that_may_not_be_entered_is_no_crash(tmp_path, monkeypatch, refused):
+    """A service user whose home, or working directory, is another's."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "home").mkdir()
+    closed, real = str(tmp_path / refused), os.stat
+
+    def stat(path, *arguments, **more):
+        if str(path).startswith(closed + "/"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *arguments, **more)
+
+    monkeypatch.setattr(os, "stat", stat)
+    monkeypatch.setattr(FilePath, "stat", lambda self, **more: stat(str(self), **more))
+    found = read(None, [], {"HOME": str(tmp_path / "home")}, str(tmp_path / "work"))
+    assert found.settings.port == 8317

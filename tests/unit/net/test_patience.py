@@ -94,6 +94,42 @@ async def test_patience_does_not_stretch_the_idle_limit(pair, autojump_clock):
     assert 60.0 <= trio.current_time() - start <= 60.0 + 2 * PERIOD
 
 
+async def test_an_upstream_is_not_idle_while_nobody_reads(pair, autojump_clock):
+    """A client that takes its time is no silence of the upstream's."""
+    ours, theirs = pair
+
+    connection, reply = await opened(PlainStream(ours), sender(theirs))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sweep, Sweeper(), connection)
+        theirs.send(b"01234")
+        assert await reply.receive() == b"01234"
+        await trio.sleep(25)
+        theirs.send(b"56")
+        await trio.sleep(75)
+        theirs.send(b"789")
+        assert await reply.receive() == b"56789"
+        assert await reply.receive() == b""
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_connection_in_the_pool_is_idle(pair, autojump_clock):
+    ours, theirs = pair
+
+    connection, reply = await opened(PlainStream(ours), sender(theirs))
+    transport = Transport()
+    reply._give_back = transport._give_back
+    async with trio.open_nursery() as nursery:
+        transport._sweeper.add(connection)
+        await nursery.start(transport.run)
+        theirs.send(b"0123456789")
+        assert await reply.receive() == b"0123456789"
+        await reply.aclose()
+        assert transport.idle_connections == 1
+        await trio.sleep(60)
+        assert transport.idle_connections == 0
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_reader_without_patience_is_left_alone(pair, autojump_clock):
     ours, theirs = pair
 

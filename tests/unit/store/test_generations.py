@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from proxy.store.generations import KEPT, Generations
 from proxy.store.status import Status, StatusFile, birth_of
 from proxy.store.xdg import folder, name_of
@@ -79,3 +81,17 @@ def test_a_dead_or_foreign_process_is_no_server(tmp_path):
         assert file.read() is None
     file.path.write_text("{")
     assert file.read() is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"pid": 1, "url": "\xff"}', b"\xff"])
+def test_damaged_bytes_are_no_crash(tmp_path, damage):
+    kept = generations(tmp_path)
+    kept.add({}, "d1", "start", 0.0)
+    kept._file(1).write_bytes(damage.replace(b"pid", b"number").replace(b"url", b"source"))
+    assert kept.latest() is None
+    assert kept.add({}, "d2", "start", 0.0) == 2
+    file = StatusFile({"XDG_STATE_HOME": str(tmp_path)}, "/etc/config.yaml")
+    file.path.parent.mkdir(parents=True)
+    file.path.write_bytes(damage)
+    assert file.read() is None
+    file.remove(os.getpid())

@@ -64,6 +64,7 @@ async def kept_for(seconds: float, kept: Kept, complaints: list[str], changes=()
     """Runs the keeper so long, with changes at given times, then stops it."""
     begun = trio.current_time()
     async with trio.open_nursery() as nursery:
+        await keeper.restore(kept, "accounts.json", FakeClock(), complaints.append)
         await nursery.start(keeper.run, kept, "accounts.json", FakeClock(), complaints.append)
         for at, content in changes:
             await trio.sleep(begun + at - trio.current_time())
@@ -125,8 +126,6 @@ async def test_with_a_real_file(tmp_path):
         pool.failed(p.targets[0].candidates[0], p, failure(401), trio.current_time())
         nursery.cancel_scope.cancel()
     again = Pool()
-    async with trio.open_nursery() as nursery:
-        await nursery.start(keeper.run, again, path, FakeClock(), print)
-        nursery.cancel_scope.cancel()
+    await keeper.restore(again, path, FakeClock(), print)
     assert [s.cooldowns[0].word for s in again.view(trio.current_time())] == ["unauthorized"]
     assert ids(again, p, trio.current_time()) == ["a", "b"]
