@@ -188,7 +188,7 @@ async def test_an_http_2_client_that_does_not_read_is_cut(autojump_clock) -> Non
         stream = await trio.open_tcp_stream("127.0.0.1", sockets[0].getsockname()[1])
         await stream.send_all(client.data_to_send())
         got = b""
-        while b"xxx" not in got:
+        while b"xxxx" not in got:
             got += await stream.receive_some()
         assert live.pool.in_flight == {"a": 1}
         await trio.sleep(70.0)
