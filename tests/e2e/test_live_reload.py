@@ -1,6 +1,6 @@
 """Open streams outlive reloads and a restart: real sockets, a real process, a scripted upstream.
 
-    python -m tests.e2e.test_reload [STREAMS]
+    python -m tests.e2e.test_live_reload [STREAMS]
 
 runs it by hand with more streams.
 """
