@@ -26,5 +26,4 @@ def with_accounts(loaded: Loaded) -> Loaded:
         proxy=loaded.settings.proxy_url,
     )
     book.load()
-    accounts = book.declared()
-    return routing.with_accounts(loaded, accounts) if accounts else loaded
+    return routing.with_accounts(loaded, book.declared())

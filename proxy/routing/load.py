@@ -31,6 +31,8 @@ class Loaded(Struct, frozen=True, kw_only=True):
     declared: Declared = Declared()
     """What the table was built from; account files are added to it."""
     warnings: tuple[Warning_, ...] = ()
+    odd: tuple[Warning_, ...] = ()
+    """Those of `warnings` that came of building the table."""
     config: str = ""
     routes: tuple[str, ...] = ()
     texts: dict[str, bytes] = {}
@@ -56,6 +58,7 @@ def load(
         table=table,
         declared=found.declared,
         warnings=(*found.warnings, *warnings),
+        odd=warnings,
         config=found.config,
         routes=found.routes,
         texts={path: data for path, data in found.texts.items() if path != str(files.DEMO)},
@@ -65,12 +68,13 @@ def load(
 
 
 def with_accounts(loaded: Loaded, accounts: tuple[Account, ...]) -> Loaded:
-    """The same with these accounts of files beside those of the configuration."""
-    _, before = build(loaded.declared)
+    """The same, as `load` gave it, with these accounts of files beside those of the configuration."""
+    if not accounts:
+        return loaded
     declared = replace(loaded.declared, accounts=(*loaded.declared.accounts, *accounts))
-    table, warnings = build(declared)
-    kept = [warning for warning in loaded.warnings if warning not in before]
-    return replace(loaded, table=table, warnings=(*kept, *warnings))
+    table, odd = build(declared)
+    kept = [warning for warning in loaded.warnings if warning not in loaded.odd]
+    return replace(loaded, table=table, warnings=(*kept, *odd), odd=odd)
 
 
 def again(before: Loaded, named: Sequence[str], cwd: str) -> Loaded:
