@@ -15,7 +15,6 @@ from proxy.auth.book import AccountBook
 from proxy.auth.files import folder_of
 from proxy.clock import Clock
 from proxy.exchange import Live
-from proxy.net.tap import WithTaps
 from proxy.net.transport import Transport
 from proxy.reload import Generation, Origin
 from proxy.routing.load import with_accounts
@@ -77,7 +76,7 @@ class Application:
                 table=loaded.table,
                 pool=Pool(disable_cooling=settings.disable_cooling),
                 settings=settings,
-                transport=WithDemo(WithTaps(self._transport)),
+                transport=WithDemo(self._transport),
                 clock=clock,
                 log=self._log,
                 accounts=self._book,

@@ -63,16 +63,17 @@ class Live(Struct):
 
 async def run(ask: Ask, out: Responder, live: Live) -> None:
     """Answers one model request, whatever happens. Cancelled when the client is gone."""
+    out.extra_headers = [*out.extra_headers, ask.tag()]
     try:
         work = Work(ask)
         plan = live.table.resolve(work.model, work.facts)
         if work.streams and live.settings.keepalive > 0:
-            out.wait_for([*work.kind, ask.tag()], work.keepalive, live.settings.keepalive)
+            out.wait_for(work.kind, work.keepalive, live.settings.keepalive)
         await serve(work, plan, out, live)
     except ProxyError as error:
         live.log.refused(ask, error)
         if not out.started:
-            await refuse(ask.wire, error, out, [ask.tag()])
+            await refuse(ask.wire, error, out)
             return
         # A keep-alive has begun the stream already.
         out.start(error.status, [])
@@ -287,7 +288,7 @@ async def ask_one(opened: Opened, work: Work, plan: Plan, live: Live, after: Lan
 
 async def commit(opened: Opened, work: Work, out: Responder) -> None:
     """The commit point: from here on this answer is the client's."""
-    headers = [*opened.label.headers(work.kind, work.attempts, opened.warning), work.ask.tag()]
+    headers = opened.label.headers(work.kind, work.attempts, opened.warning)
     held, opened.held = opened.held, b""
     if not work.streams:
         await out.whole(200, headers, held)

@@ -90,13 +90,13 @@ class Out:
         assert not self.started
         self.started = self.ended = True
         self.committed_at = trio.current_time()
-        self.status, self.headers, self.body = status, headers, body
+        self.status, self.headers, self.body = status, [*self.extra_headers, *headers], body
 
     def wait_for(self, headers, keepalive, seconds) -> None:
         self.waits = (headers, keepalive, seconds)
 
     def start(self, status, headers) -> None:
-        self.status, self.headers = status, headers
+        self.status, self.headers = status, [*self.extra_headers, *headers]
 
     async def send(self, data: bytes) -> None:
         assert not self.ended

@@ -210,8 +210,12 @@ class RequestParser:
             BadRequest: also for a declared body over the limit (413).
         """
         head = self.peek()
-        if head is None:
-            return None
+        if head is not None:
+            self.consume(head)
+        return head
+
+    def consume(self, head: Head) -> None:
+        """Takes what `peek` gave. Raises BadRequest, as `head`."""
         if head.length > self._body_limit:
             raise BadRequest(413, "The request body is too large.")
         # `_last_raw` is the head just peeked; four more bytes end it.
@@ -225,7 +229,6 @@ class RequestParser:
             self._fill(rest)
         else:
             self._buffer = rest
-        return head
 
     def body(self) -> bytes | None:
         """The whole body of the head last given, or None while it is incomplete. Raises BadRequest."""

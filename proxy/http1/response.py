@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import httptools
+from msgspec import Struct
 
 from proxy.http1 import limits
 from proxy.http1.fields import (
@@ -20,6 +21,16 @@ from proxy.http1.limits import BadResponse
 
 _CHUNKED_HEAD: Final = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 _HEAD, _FIXED, _CHUNKED, _UNTIL_CLOSE = range(4)
+
+
+class ResponseHead(Struct, frozen=True, gc=False):
+    """A head, checked. `length`: Content-Length, None without one."""
+
+    status: int
+    fields: Fields
+    chunked: bool
+    length: int | None
+    keep_alive: bool
 
 
 class _Dechunker:
@@ -85,7 +96,7 @@ class ResponseParser:
 
     def __init__(self) -> None:
         self._last_raw = b""
-        self._last: tuple[int, int, Fields] = (0, 0, [])
+        self._last = ResponseHead(0, [], False, None, False)
         self.begin(b"GET")
 
     def begin(self, method: bytes) -> None:
@@ -193,24 +204,24 @@ class ResponseParser:
             if raw != self._last_raw:
                 self._last = parse_head(raw)
                 self._last_raw = raw
-            status, minor, fields = self._last
-            if status >= 200:
+            head = self._last
+            if head.status >= 200:
                 break
             self._interim += 1
-            if status == 101 or self._interim > limits.INTERIM:
+            if head.status == 101 or self._interim > limits.INTERIM:
                 raise BadResponse("protocol", "an interim answer that was not asked for")
         self._buffer = b""
-        self._frame(status, minor, fields)
+        self._frame(head)
         if buffer:
             self.feed(buffer)
 
-    def _frame(self, status: int, minor: int, fields: Fields) -> None:
+    def _frame(self, head: ResponseHead) -> None:
         """Decides how the body ends (RFC 9112, section 6.3)."""
-        coding, length, keep = _framing(fields, minor)
-        self.reusable = keep
-        if self._no_body or status in {204, 304}:
+        length = head.length
+        self.reusable = head.keep_alive
+        if self._no_body or head.status in {204, 304}:
             self.done = True
-        elif coding:
+        elif head.chunked:
             self._mode = _CHUNKED
             dechunker = _Dechunker()
             self._dechunker = dechunker
@@ -225,12 +236,12 @@ class ResponseParser:
             self._left = length
         else:
             self.done = True
-        self.headers = fields
-        self.status = status
+        self.headers = head.fields
+        self.status = head.status
 
 
-def parse_head(block: bytes) -> tuple[int, int, Fields]:
-    """(status, minor version, fields) of a head without its blank line. Raises BadResponse."""
+def parse_head(block: bytes) -> ResponseHead:
+    """A head without its blank line. Raises BadResponse."""
     try:
         lines = clean_lines(block)
         first = lines[0]
@@ -249,7 +260,8 @@ def parse_head(block: bytes) -> tuple[int, int, Fields]:
         or status < b"100"
     ):
         raise BadResponse("protocol", "malformed status line")
-    return int(status), 0 if version == b"HTTP/1.0" else 1, fields
+    chunked, length, keep_alive = _framing(fields, 0 if version == b"HTTP/1.0" else 1)
+    return ResponseHead(int(status), fields, chunked, length, keep_alive)
 
 
 def _framing(fields: Fields, minor: int) -> tuple[bool, int | None, bool]:

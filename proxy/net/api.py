@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, overload
 
 from msgspec import Struct
@@ -64,7 +64,7 @@ class Reply(Protocol):
 class Transport(Protocol):
     """Sends calls over pooled connections."""
 
-    async def send(self, call: Call) -> Reply:
+    def send(self, call: Call) -> Awaitable[Reply]:
         """Writes the call and reads the answer's head.
 
         Raises:

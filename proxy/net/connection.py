@@ -17,6 +17,7 @@ from proxy.net.sock import Nudged, Stream, StreamBroken
 
 _JOIN: Final = 32 * 1024
 """Bodies up to this size leave in one write with their head; copying more costs more than a call."""
+_BODILESS: Final = frozenset({b"GET", b"HEAD"})
 _OURS: Final = frozenset({b"host", b"content-length", b"connection", b"transfer-encoding"})
 
 
@@ -24,6 +25,7 @@ class Connection:
     """Owned by one exchange at a time, or idle in the pool."""
 
     __slots__ = (
+        "_head",
         "_nudges",
         "_poll",
         "expired",
@@ -44,6 +46,8 @@ class Connection:
         self.used = False
         self.limit = 0.0
         self.nudge_after = 0.0
+        self._head: tuple[Address, bytes, Headers, bytes] | None = None
+        """The last call's address, method and headers, and what they were written as."""
         self._nudges = 0
         self.expired = False
         self.pooled = False
@@ -84,7 +88,7 @@ class Connection:
         self.parser.begin(call.method)
         self.limit = call.first_timeout
         self.nudge_after = 0.0
-        head = request_head(call, address)
+        head = self._head_of(call, address)
         stream, parser = self.stream, self.parser
         begun = False
         try:
@@ -114,6 +118,16 @@ class Connection:
         self.used = True
         self.limit = call.idle_timeout
 
+    def _head_of(self, call: Call, address: Address) -> bytes:
+        """`request_head`; what was the same in the last call is not made again."""
+        method, headers = call.method, call.headers
+        last = self._head
+        if last is None or last[0] is not address or last[1] != method or last[2] != headers:
+            self._head = last = (address, method, headers, request_head(call, address))
+        if call.body or method not in _BODILESS:
+            return b"%bcontent-length: %d\r\n\r\n" % (last[3], len(call.body))
+        return last[3] + b"\r\n"
+
     async def _last_words(self) -> None:
         """The upstream closed its ear, maybe after an answer (413, 401): go on and read it."""
         await trio.lowlevel.checkpoint()
@@ -137,7 +151,8 @@ class NothingSent(Exception):  # noqa: N818 - reads as what happened
 
 
 def request_head(call: Call, address: Address) -> bytes:
-    """The head as it is written. Raises UpstreamBroken for a header that would break out of it."""
+    """The head but for Content-Length and the last blank line. Raises UpstreamBroken for a header that
+    would break out of it."""
     lines = [
         b"%b %b HTTP/1.1\r\nhost: %b\r\n" % (call.method, address.target, address.host),
     ]
@@ -151,13 +166,11 @@ def request_head(call: Call, address: Address) -> bytes:
         lines.append(b"%b: %b\r\n" % (name, value))
     if not encoding:
         lines.append(b"accept-encoding: identity\r\n")
-    if call.body or call.method not in {b"GET", b"HEAD"}:
-        lines.append(b"content-length: %d\r\n" % len(call.body))
     head = b"".join(lines)
     breaks = len(lines) + 1
     if head.count(b"\n") != breaks or head.count(b"\r") != breaks or b"\0" in head:
         raise UpstreamBroken("protocol", "a request header holds a line break")
-    return head + b"\r\n"
+    return head
 
 
 class PooledReply:
@@ -242,6 +255,14 @@ class PooledReply:
 
     async def read(self, limit: int) -> bytes:
         """See `api.Reply`."""
+        parser = self._parser
+        if parser.done and self._decoder is None and self._connection is not None:
+            # It came whole with its head, as most do: nothing to wait for.
+            data = parser.take()
+            if len(data) <= limit:
+                return data
+            self._release(reusable=False)
+            raise UpstreamBroken("too_large", "the answer is too large")
         parts: list[bytes] = []
         size = 0
         while data := await self.receive():

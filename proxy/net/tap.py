@@ -1,4 +1,4 @@
-"""Looks at an answer's bytes on their way: the data path's transport, with `Call.tap` carried out."""
+"""Looks at an answer's bytes on their way: `Call.tap` carried out."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING, overload
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxy.net.api import Call, Reply, Transport
+    from proxy.net.api import Call, Reply
 
 
-class WithTaps:
-    """`api.Transport`. Calls without a tap pay one look at a member."""
-
-    def __init__(self, transport: Transport) -> None:
-        self._transport = transport
-
-    async def send(self, call: Call) -> Reply:
-        """See `api.Transport`; good answers only are looked at."""
-        reply = await self._transport.send(call)
-        if call.tap is None or reply.status >= 300:
-            return reply
-        return TappedReply(reply, call.tap)
+def tapped(reply: Reply, call: Call) -> Reply:
+    """The reply with the call's tap, if it has one; only good answers are looked at."""
+    if call.tap is None or reply.status >= 300:
+        return reply
+    return TappedReply(reply, call.tap)
 
 
 class TappedReply:

@@ -18,6 +18,7 @@ from proxy.net.connection import Connection, NothingSent, PooledReply
 from proxy.net.origin import Origin, address_of
 from proxy.net.sock import StreamBroken, TlsStream, start_tls, take_over
 from proxy.net.sweep import Sweeper
+from proxy.net.tap import tapped
 from proxy.net.tls import client_context
 
 if TYPE_CHECKING:
@@ -96,29 +97,29 @@ class Transport:
         if call.proxy or call.http2:
             return await self._by_httpx(call)
         address = address_of(call.url)
-        while connection := self._take_idle(address.origin):
+        while True:
+            connection = self._take_idle(address.origin)
+            if connection is None:
+                connection = await self._new(address.origin, call.connect_timeout)
             try:
-                return await self._exchange(connection, call)
+                await connection.exchange(call, address)
             except NothingSent:
-                continue
-        connection = await self._connect(address.origin, call.connect_timeout)
-        try:
-            return await self._exchange(connection, call)
-        except NothingSent:
-            raise UpstreamBroken("closed", "the connection was closed at once") from None
+                self._give_back(connection, reusable=False)
+                if not connection.used:
+                    raise UpstreamBroken("closed", "the connection was closed at once") from None
+            except BaseException:
+                self._give_back(connection, reusable=False)
+                raise
+            else:
+                return tapped(PooledReply(connection, self._give_back), call)
 
-    async def _exchange(self, connection: Connection, call: Call) -> Reply:
-        if not connection.used:
-            self._sweeper.add(connection)
+    async def _new(self, origin: Origin, seconds: float) -> Connection:
+        connection = await self._connect(origin, seconds)
         if self._stopped:  # while it was connecting
-            self._give_back(connection, reusable=False)
+            connection.stream.close()
             raise stopped()
-        try:
-            await connection.exchange(call, address_of(call.url))
-        except BaseException:
-            self._give_back(connection, reusable=False)
-            raise
-        return PooledReply(connection, self._give_back)
+        self._sweeper.add(connection)
+        return connection
 
     async def _by_httpx(self, call: Call) -> Reply:
         if self._httpx is None:
@@ -127,7 +128,7 @@ class Transport:
             if self._nursery is None:
                 raise RuntimeError("Transport.run() is not running")
             self._httpx = HttpxLane(self._nursery, self._context)
-        return await self._httpx.send(call)
+        return tapped(await self._httpx.send(call), call)
 
     def _take_idle(self, origin: Origin) -> Connection | None:
         idle = self._idle.get(origin)

@@ -33,6 +33,8 @@ _HOPS: Final = 16
 """Most aliases that lead to each other; a pattern alias may make a new name each time."""
 _COMPARED: Final = 300
 """Most names that an unknown one is compared with: a hint may not cost more than a request."""
+_FOUND: Final = 4096
+"""Most names whose plan is remembered: clients may make up names that a pattern or prefix fits."""
 _LONGEST: Final = 1024
 """Longest model name that is looked up, in characters."""
 
@@ -100,6 +102,8 @@ class Table:
         self._listed = listed
         self._ask = ask
         self._newest = _newest(listed)
+        self._found: dict[str, Plan] = {}
+        """What names led to, where no rule has a say."""
 
     def listed(self) -> tuple[ListedModel, ...]:
         """All models by name, each once, sorted."""
@@ -118,7 +122,15 @@ class Table:
             ProxyError: 404 `model_not_found`, with the nearest known name; 400 for a thinking level
                 that no model has.
         """
-        return self._resolve(model, facts, None)
+        if facts is not None and self._rules:
+            return self._resolve(model, facts, None)
+        plan = self._found.get(model)
+        if plan is None:
+            plan = self._resolve(model, None, None)
+            if len(self._found) >= _FOUND:
+                self._found.clear()
+            self._found[model] = plan
+        return plan
 
     def trace(self, model: str, facts: Callable[[], Facts] | None = None) -> Trace:
         """What `resolve` does, with its steps."""

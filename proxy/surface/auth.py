@@ -10,13 +10,14 @@ from urllib.parse import unquote_plus
 from proxy.errors import Fault, ProxyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from proxy.config.model import ClientKey
     from proxy.secret import Secret
     from proxy.surface.http import HttpRequest
 
 _BEARER = b"bearer "
+_HEADERS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key"})
 
 
 class Gate:
@@ -43,9 +44,8 @@ class Gate:
         """
         if not self._known:
             return None
-        presented = False
-        for key in _presented(request):
-            presented = True
+        presented = _presented(request)
+        for key in presented:
             digest = self._digest(key)
             if digest in self._known:
                 return self._known[digest]
@@ -57,15 +57,15 @@ class Gate:
         )
 
 
-def _presented(request: HttpRequest) -> Iterator[bytes]:
+def _presented(request: HttpRequest) -> list[bytes]:
+    found: list[bytes] = []
     for name, value in request.headers:
-        if name == b"authorization":
-            bearer = value[:7].lower() == _BEARER
-            yield value[7:].strip() if bearer else value.strip()
-        elif name in (b"x-api-key", b"x-goog-api-key"):
-            yield value.strip()
+        if name in _HEADERS:
+            bearer = name == b"authorization" and value[:7].lower() == _BEARER
+            found.append(value[7:].strip() if bearer else value.strip())
     if request.query:
         for pair in request.query.split(b"&"):
             name, _, value = pair.partition(b"=")
             if name in (b"key", b"auth_token"):
-                yield unquote_plus(value.decode("latin-1")).encode()
+                found.append(unquote_plus(value.decode("latin-1")).encode())
+    return found

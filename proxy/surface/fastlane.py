@@ -62,9 +62,9 @@ def _status_line(status: int) -> bytes:
     return _STATUS.get(status) or b"HTTP/1.1 %d Status\r\n" % status
 
 
-def _lines(headers: Headers, extra: Headers) -> bytes:
-    block = b"".join([b"%b: %b\r\n" % pair for pair in extra + headers])
-    count = len(headers) + len(extra)
+def _lines(headers: Headers) -> bytes:
+    block = b"".join([b"%b: %b\r\n" % pair for pair in headers])
+    count = len(headers)
     if block.count(b"\n") != count or block.count(b"\r") != count:
         raise ValueError("a response header holds a line break")
     return block
@@ -103,13 +103,17 @@ class FastResponder:
     async def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """See `http.Responder`."""
         self._waits = None
-        head = _status_line(status) + _lines(headers, self.extra_headers) + self._ending()
+        head = _status_line(status) + self._lines(headers) + self._ending()
         if status not in {204, 304}:
             head += b"content-length: %d\r\n" % len(body)
         elif body:
             raise ValueError(f"an answer of status {status} has no body")
         self.started = True
-        await self._write(head + b"\r\n" if self._bodiless else b"%b\r\n%b" % (head, body))
+        data = head + b"\r\n" if self._bodiless else b"%b\r\n%b" % (head, body)
+        try:
+            await self._connection.stream.send(data)
+        except StreamBroken:
+            await self._lost()
         self.whole_sent = True
 
     def wait_for(self, headers: Headers, keepalive: bytes, seconds: float) -> None:
@@ -149,8 +153,15 @@ class FastResponder:
         framing = b"transfer-encoding: chunked\r\n" if self._chunked else b""
         if not self._chunked:
             self.keep_alive = False
-        lines = _lines(headers, self.extra_headers)
+        lines = self._lines(headers)
         return b"%b%b%b%b\r\n" % (_status_line(status), lines, self._ending(), framing)
+
+    def _lines(self, headers: Headers) -> bytes:
+        """The header lines. Answers that take the same way have the same list, which is written once."""
+        connection = self._connection
+        if headers is not connection.written:
+            connection.lines, connection.written = _lines(headers), headers
+        return connection.lines + _lines(self.extra_headers)
 
     async def send(self, data: bytes) -> None:
         """See `http.Responder`."""
@@ -224,11 +235,13 @@ class FastConnection:
         "_serial",
         "closing",
         "impatient",
+        "lines",
         "peer",
         "phase",
         "responder",
         "scope",
         "stream",
+        "written",
     )
 
     def __init__(
@@ -254,6 +267,9 @@ class FastConnection:
         """The client waits for an answer that is not there yet, and is to be calmed."""
         self.scope = trio.CancelScope()
         self.responder: FastResponder | None = None
+        self.written: Headers | None = None
+        """The headers of the last answer, which are not changed any more, and their lines."""
+        self.lines = b""
 
     # What the sweeper asks.
 
@@ -372,7 +388,8 @@ class FastConnection:
         method = b"GET" if head.method == b"HEAD" else head.method
         if not self._app.is_fast(method, head.path):
             raise HandOver(parser.unread)
-        return parser.head()
+        parser.consume(head)
+        return head
 
     async def _rest_of_body(self, head: Head) -> bytes | None:
         self._enter(BODY)

@@ -92,7 +92,10 @@ class App:
                 if ask is not None:
                     if _EXPLAIN in request.table:
                         out.extra_headers = [*out.extra_headers, self._explained(ask, key)]
-                    await self._answer(ask, key, out)
+                    if key is None:
+                        await exchange.run(ask, out, self.live)
+                    else:
+                        await self._answer(ask, key, out)
                     return
             status, headers, body = self._other(request, key)
             await out.whole(status, headers, body)
@@ -118,11 +121,8 @@ class App:
             )
         return b"x-request-id", made.encode()
 
-    async def _answer(self, ask: Ask, key: ClientKey | None, out: Responder) -> None:
+    async def _answer(self, ask: Ask, key: ClientKey, out: Responder) -> None:
         """One model request, within the limits of the client key that asks it."""
-        if key is None:
-            await exchange.run(ask, out, self.live)
-            return
         ask.key, ask.models = key.name, key.models
         self.usage.enter(key, trio.current_time())
         try:

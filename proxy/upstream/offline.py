@@ -10,6 +10,8 @@ from proxy.jsonio import top_level
 from proxy.upstream import demo
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from proxy.net.api import Call, Headers, Reply, Transport
 
 SCHEME: Final = "demo:"
@@ -54,10 +56,13 @@ class WithDemo:
     def __init__(self, inner: Transport) -> None:
         self._inner = inner
 
-    async def send(self, call: Call) -> Reply:
+    def send(self, call: Call) -> Awaitable[Reply]:
         """As `Transport.send`."""
-        if not call.url.startswith(SCHEME):
-            return await self._inner.send(call)
+        if call.url.startswith(SCHEME):
+            return self._answer(call)
+        return self._inner.send(call)
+
+    async def _answer(self, call: Call) -> Reply:
         body = top_level(call.body)
         status, headers, data = demo.answer(body)
         if status == 200 and bytes(memoryview(body.get("stream", b"false"))) == b"true":  # type: ignore[arg-type]  # values of top_level are Raw

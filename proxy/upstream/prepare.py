@@ -56,12 +56,25 @@ class Ask(Struct):
 class Work:
     """One request under way: the parsed head, and the conversation once a translation needed it."""
 
+    begun = 0.0
+    """When it came (monotonic)."""
+    attempts = 0
+    """Upstream calls so far."""
+    session = ""
+    """Name of the conversation, for affinity."""
+    continued: Request | None = None
+    """What asks an upstream to go on with an answer that broke, instead of the client's request."""
+    rewritten = False
+    """The tools went out otherwise than the client gave them, though the wire was its own."""
+    _request: Request | None = None
+
     def __init__(self, ask: Ask) -> None:
         self.ask = ask
         self.client = wires.get(ask.wire)
         try:
             ask.body, self.top = readable(ask.body)
-            ask.body.decode()
+            if not ask.body.isascii():
+                ask.body.decode()
         except UnicodeDecodeError:
             raise bad_request("the body is not UTF-8") from None
         except (DecodeError, RecursionError) as error:
@@ -85,21 +98,10 @@ class Work:
         """Head of its answer; labels add theirs."""
         self.keepalive = self.client.keepalive if in_events else b"\n"
         """What a client ignores inside its stream; between elements of a JSON array, white space."""
-        self.begun = 0.0
-        """When it came (monotonic)."""
-        self.attempts = 0
-        """Upstream calls so far."""
         self.spent: set[tuple[str, str]] = set()
         """Credentials and models that failed in this round, or were found resting."""
-        self.session = ""
-        """Name of the conversation, for affinity."""
         self.broken: list[str] = []
         """Credentials whose answer broke after output began."""
-        self.continued: Request | None = None
-        """What asks an upstream to go on with an answer that broke, instead of the client's request."""
-        self.rewritten = False
-        """The tools went out otherwise than the client gave them, though the wire was its own."""
-        self._request: Request | None = None
         self._seen = Client(ask.wire, ask.headers, top=self.top)
 
     def _text(self, key: str) -> str:
@@ -160,7 +162,8 @@ class Work:
         if lost and plan.on_loss == "fail" and action != "count":
             raise losses.refusal(credential.upstream or credential.provider, lost)
         names = (candidate.model, plan.model)
-        rules = payload.matching(settings.payload, names, credential.wire)
+        edits = settings.payload
+        rules = payload.matching(edits, names, credential.wire) if edits else ()
         if rules:
             original = decode(encode(body))
             provider.shape(body, candidate, action, self._seen)
@@ -201,23 +204,27 @@ class Work:
 
     def body(self, candidate: Candidate, plan: Plan, lost: list[Lost]) -> Body:
         """The body in the candidate's protocol; `lost` takes what that has no place for."""
-        credential = candidate.credential
-        upstream: Wire = wires.get(credential.wire)
-        target = Target(
-            model=candidate.model, capability=candidate.capability, provider=credential.provider
-        )
         if self.continued is None and self.same_wire(candidate) and not holds_sealed(self.ask.body):
             body = dict(self.top)
             if not self.ask.model:
                 body["model"] = Raw(encode(candidate.model))
             if plan.reasoning is not None:
-                upstream.patch_reasoning(body, plan.reasoning, target)
+                self.client.patch_reasoning(body, plan.reasoning, _target(candidate))
             return body
         request = self.continued or self.request
         if plan.reasoning is not None:
             # Racing calls share the request, so it is not changed in place.
             request = structs.replace(request, reasoning=plan.reasoning)
-        return upstream.encode_request(request, target, lost)
+        upstream: Wire = wires.get(candidate.credential.wire)
+        return upstream.encode_request(request, _target(candidate), lost)
+
+
+def _target(candidate: Candidate) -> Target:
+    return Target(
+        model=candidate.model,
+        capability=candidate.capability,
+        provider=candidate.credential.provider,
+    )
 
 
 _TRUE = Raw(b"true")

@@ -224,3 +224,18 @@ def test_passthru_limits_and_lists(table):
     assert (listed.owned_by, listed.context, listed.output) == ("passthru", 5000, 32_000)
     capability = made.resolve("gemini-2.5-pro").targets[0].candidates[0].capability
     assert (capability.context, capability.budget_max) == (5000, 32768)
+
+
+def test_a_name_leads_to_the_same_plan_each_time_and_few_are_remembered(table, monkeypatch):
+    monkeypatch.setattr("proxy.routing.table._FOUND", 3)
+    made = table(
+        routes='[upstreams.u]\nwire = "chat"\nbase-url = "http://u.test"\n[models.m]\nto = ["u"]\n[aliases]\n"x-*" = "m"\n'
+    )
+    first = made.resolve("x-1")
+    assert made.resolve("x-1") is first
+    assert (first.asked, first.model) == ("x-1", "m")
+    for number in range(20):
+        assert made.resolve(f"x-{number}").asked == f"x-{number}"
+        assert len(made._found) <= 3
+    assert refused(made, "y-1").kind == "model_not_found"
+    assert "y-1" not in made._found

@@ -77,7 +77,7 @@ class Out:
 
     async def whole(self, status, headers, body):
         self.started = True
-        self.status, self.headers, self.body = status, dict(headers), body
+        self.status, self.headers, self.body = status, dict([*self.extra_headers, *headers]), body
 
     def wait_for(self, headers, keepalive, seconds):
         self.waits = seconds

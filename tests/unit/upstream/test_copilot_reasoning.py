@@ -9,7 +9,7 @@ import trio
 from proxy.config.model import Candidate
 from proxy.jsonio import top_level
 from proxy.net.api import Call
-from proxy.net.tap import WithTaps
+from proxy.net.tap import tapped
 from proxy.upstream.copilot import Copilot
 from proxy.upstream.copilot_reasoning import MOST, Capture, Reasoning
 from tests.unit.auth.mock_github import Reply
@@ -107,15 +107,11 @@ def test_noise_is_no_reasoning(noise):
 
 
 async def test_from_the_answer_to_the_next_request() -> None:
-    class Inner:
-        async def send(self, call):
-            return Reply(200, STREAM)
-
     provider = Copilot()
     candidate = Candidate(credential=credential(), model="gemini-3-pro-preview")
     tap = provider.tap(candidate, "stream")
     call = Call(method=b"POST", url="https://x.test", headers=[], body=b"", tap=tap)
-    reply = await WithTaps(Inner()).send(call)
+    reply = tapped(Reply(200, STREAM), call)
     data = b""
     with trio.fail_after(5):
         while piece := await reply.receive():
