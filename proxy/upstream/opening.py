@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _ANSWER_LIMIT: Final = 256 * 1024 * 1024
 _ERROR_LIMIT: Final = 1024 * 1024
+_ERROR_SECONDS: Final = 10.0
+"""An error is short: longer than this its words are not waited for."""
 _HELD_LIMIT: Final = 4 * 1024 * 1024
 """Most bytes that an upstream may send before it says anything."""
 _RESUMED: Final = b": resumed\n\n"
@@ -86,6 +88,11 @@ class Opened(Struct):
     def empty(self) -> bool:
         """It is over and said nothing."""
         return self.lane is not None and not self.lane.spoke
+
+    @property
+    def deadline(self) -> float:
+        """When an answer that does not stream has to be over."""
+        return self.begun + self.asked.credential.timeouts.total
 
     def learn(self, now: float, clock: Clock) -> float:
         """Tells the pool what the reply's headers say, before the result. Gives back `now`."""
@@ -204,14 +211,14 @@ async def _useful(opened: Opened, client_lane: Lane, reply: Reply, deadline: flo
 
 async def read_as_it_is(opened: Opened, reply: Reply) -> None:
     """Reads a whole answer that the client gets byte for byte."""
-    opened.held = body = await reply.read(_ANSWER_LIMIT)
+    opened.held = body = await reply.read(_ANSWER_LIMIT, opened.deadline)
     if b'"error"' in body and _error_inside(body):
         _raise_error_of(body, opened.asked)
 
 
 async def read_whole(opened: Opened, reply: Reply, work: Work, context: AnswerContext) -> None:
     """Reads a whole answer; folds or unfolds where one side streams and the other does not."""
-    body = await reply.read(_ANSWER_LIMIT)
+    body = await reply.read(_ANSWER_LIMIT, opened.deadline)
     upstream = wires.get(opened.asked.credential.wire)
     try:
         answer = upstream.decode_answer(body)
@@ -239,7 +246,7 @@ def _raise_error_of(body: bytes, candidate: Candidate) -> None:
 
 async def read_count(opened: Opened, reply: Reply, work: Work) -> None:
     """Reads a token count."""
-    body = await reply.read(_ERROR_LIMIT)
+    body = await reply.read(_ERROR_LIMIT, opened.deadline)
     if not work.same_wire(opened.asked):
         body = work.client.encode_count(tokens.read_count(body))
     opened.held = body
@@ -247,13 +254,24 @@ async def read_count(opened: Opened, reply: Reply, work: Work) -> None:
 
 async def refused(reply: Reply, candidate: Candidate, now: float) -> ProxyError:
     """What an upstream's error answer says. `now`: wall-clock seconds."""
-    body = candidate.credential.key.hide(await reply.read(_ERROR_LIMIT))
+    body = candidate.credential.key.hide(await _error_body(reply))
     wire = candidate.credential.wire
     try:
         info = wires.get(wire).decode_error(reply.status, body)
     except UnicodeDecodeError:
         info = ErrorInfo(f"status {reply.status}")
     return refusal(reply.status, reply.headers, info, body, wire, now)
+
+
+async def _error_body(reply: Reply) -> bytes:
+    """Nothing where it breaks or does not end: the status tells enough to go on."""
+    with trio.move_on_after(_ERROR_SECONDS):
+        try:
+            return await reply.read(_ERROR_LIMIT)
+        except UpstreamBroken as failure:
+            if failure.kind == "stopped":
+                raise
+    return b""
 
 
 def is_stream(reply: Reply) -> bool:
