@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from proxy.clock import Clock
     from proxy.config.model import Candidate, Plan, Settings
     from proxy.net.api import Transport
+    from proxy.secret import Secret
     from proxy.telemetry.label import Label
     from proxy.upstream.base import AccountBook
     from proxy.upstream.prepare import Work
@@ -93,6 +94,11 @@ class Opened(Struct):
     def deadline(self) -> float:
         """When an answer that does not stream has to be over."""
         return self.begun + self.asked.credential.timeouts.total
+
+    @property
+    def key(self) -> Secret:
+        """What it was sent, and what some repeat."""
+        return self.asked.credential.key
 
     def learn(self, now: float, clock: Clock) -> float:
         """Tells the pool what the reply's headers say, before the result. Gives back `now`."""
@@ -197,7 +203,7 @@ async def _useful(opened: Opened, client_lane: Lane, reply: Reply, deadline: flo
         size += len(data)
         opened.held += client_lane.feed(data) if data else client_lane.eof()
         if client_lane.failed is not None:
-            raise inside(client_lane.failed)
+            raise inside(hidden(client_lane.failed, opened.key))
         if client_lane.useful or not data:
             opened.over = not data
             opened.usage = client_lane.usage
@@ -213,7 +219,7 @@ async def read_as_it_is(opened: Opened, reply: Reply) -> None:
     """Reads a whole answer that the client gets byte for byte."""
     opened.held = body = await reply.read(_ANSWER_LIMIT, opened.deadline)
     if b'"error"' in body and _error_inside(body):
-        _raise_error_of(body, opened.asked)
+        _raise_error_of(body, opened)
 
 
 async def read_whole(opened: Opened, reply: Reply, work: Work, context: AnswerContext) -> None:
@@ -225,7 +231,7 @@ async def read_whole(opened: Opened, reply: Reply, work: Work, context: AnswerCo
     except UnicodeDecodeError:
         raise inside(GARBLED) from None
     if answer.error is not None:
-        raise inside(answer.error)
+        raise inside(hidden(answer.error, opened.key))
     names.restore_answer(answer, names.client_names(upstream.name, context.request))
     opened.usage = answer.usage
     if work.stream:
@@ -234,14 +240,14 @@ async def read_whole(opened: Opened, reply: Reply, work: Work, context: AnswerCo
         opened.held = work.client.encode_answer(answer, context)
 
 
-def _raise_error_of(body: bytes, candidate: Candidate) -> None:
+def _raise_error_of(body: bytes, opened: Opened) -> None:
     """Raises the error that a whole answer of status 200 is; another key of that name is none."""
     try:
-        error = wires.get(candidate.credential.wire).decode_answer(body).error
+        error = wires.get(opened.asked.credential.wire).decode_answer(body).error
     except (ProxyError, UnicodeDecodeError):
         return
     if error is not None:
-        raise inside(error)
+        raise inside(hidden(error, opened.key))
 
 
 async def read_count(opened: Opened, reply: Reply, work: Work) -> None:
@@ -280,6 +286,12 @@ def is_stream(reply: Reply) -> bool:
         if name == b"content-type":
             return value.startswith((b"text/event-stream", b"application/x-ndjson"))
     return True
+
+
+def hidden(info: ErrorInfo, key: Secret) -> ErrorInfo:
+    """An upstream's words without the key that it was sent."""
+    message, kind = key.hide_in(info.message), key.hide_in(info.type)
+    return ErrorInfo(message, kind, key.hide_in(info.code), info.status)
 
 
 def inside(info: ErrorInfo) -> ProxyError:
