@@ -115,6 +115,13 @@ class Generation:
             self._status = replace(self._status, restart=word, restart_at=now)
             await trio.to_thread.run_sync(self._write_status)
 
+    async def tell_troubles(self, troubles: dict[str, str]) -> None:
+        """Why accounts get no token, for `status` and `accounts`."""
+        async with self._changing:
+            self._status = replace(self._status, troubles=troubles)
+            if self._status.url:
+                await trio.to_thread.run_sync(self._write_status)
+
     async def reload(self, source: str) -> bool:
         """Reads everything anew and serves it from now on, if it is well. False = refused."""
         async with self._changing:

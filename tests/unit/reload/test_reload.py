@@ -238,3 +238,12 @@ async def test_files_that_change_before_the_port_is_open_are_the_first_generatio
     assert world.models == ["second"]
     assert world.logged.count(" generation number=") == 1
     assert (world.status.generation, world.history) == (1, [(1, "start")])
+
+
+async def test_troubles_of_accounts_stand_in_the_status(world):
+    await world.generation.tell_troubles({"a.json": "GitHub answered 502"})
+    assert world.status is None
+    await world.generation.begin("u")
+    assert world.status.troubles == {"a.json": "GitHub answered 502"}
+    await world.generation.tell_troubles({})
+    assert world.status.troubles == {}
