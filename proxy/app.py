@@ -116,6 +116,9 @@ class Application:
                 self._book.on_change = partial(
                     background.start_soon, self._generation.reload, "accounts"
                 )
+                self._book.on_trouble = lambda troubles: background.start_soon(
+                    self._generation.tell_troubles, troubles
+                )
                 await background.start(self._book.run)
                 async with trio.open_nursery() as serving:
                     await background.start(self._signals, background, serving.cancel_scope)

@@ -37,6 +37,7 @@ from proxy.wire.lanes import Lane
 if TYPE_CHECKING:
     from proxy.clock import Clock
     from proxy.routing.table import Table
+    from proxy.secret import Secret
     from proxy.surface.http import Responder
     from proxy.telemetry.log import Log
     from proxy.upstream.base import AccountBook
@@ -301,14 +302,19 @@ async def relay(opened: Opened, work: Work, out: Responder, live: Live) -> None:
     """Relays what follows the held bytes, to the end of this upstream."""
     if (reply := opened.reply) is None or (lane := opened.lane) is None:
         return
-    await relay_rest(reply, lane, work, out, live)
+    await relay_rest(reply, lane, work, out, live, opened.key)
     opened.over = True
     opened.usage = lane.usage
     opened.heard = trio.current_time()
 
 
-async def relay_rest(reply: Reply, lane: Lane, work: Work, out: Responder, live: Live) -> None:
-    """The loop of the data path. Whatever breaks now is told in the client's stream, or resumed."""
+async def relay_rest(
+    reply: Reply, lane: Lane, work: Work, out: Responder, live: Live, key: Secret
+) -> None:
+    """The loop of the data path. Whatever breaks now is told in the client's stream, or resumed.
+
+    `key`: what the upstream was sent; an error of its own may repeat that.
+    """
     patience = live.settings.keepalive
     receive, feed, send_on = reply.receive, lane.feed, out.send
     while True:
@@ -316,7 +322,7 @@ async def relay_rest(reply: Reply, lane: Lane, work: Work, out: Responder, live:
             data = await receive(patience)
         except UpstreamBroken as failure:
             reason = ErrorInfo(f"upstream failed: {failure.reason}", status=502)
-            await send_on(lane.fail(reason))
+            await send_on(key.hide(lane.fail(reason)))
             return
         if data is None:
             if lane.finished or lane.failed is not None:
@@ -324,7 +330,10 @@ async def relay_rest(reply: Reply, lane: Lane, work: Work, out: Responder, live:
             if lane.between:
                 await send_on(work.keepalive)
             continue
-        await send_on(feed(data) if data else lane.eof())
+        told = feed(data) if data else lane.eof()
+        if lane.failed is not None:
+            told = key.hide(told)
+        await send_on(told)
         if not data:
             return
         if lane.finished or lane.failed is not None:
@@ -339,6 +348,7 @@ def record(opened: Opened, work: Work, plan: Plan, live: Live) -> ErrorInfo | No
     if broken is None:
         live.pool.succeeded(opened.candidate, plan, opened.heard, work.session)
     else:
+        broken = opening.hidden(broken, opened.key)
         error = opening.inside(broken)
         live.pool.failed(opened.candidate, plan, error, opened.heard, work.session)
         live.log.failed(work.ask, opened.label, opened.number, error, opened.heard - opened.begun)
@@ -369,7 +379,7 @@ async def go_on(
             out.start(200, [])
             return further
         out.start(200, [])
-    await out.send(broken.give_up())
+    await out.send(opened.key.hide(broken.give_up()))
     return None
 
 

@@ -115,16 +115,21 @@ class Generation:
             self._status = replace(self._status, restart=word, restart_at=now)
             await trio.to_thread.run_sync(self._write_status)
 
+    async def tell_troubles(self, troubles: dict[str, str]) -> None:
+        """Why accounts get no token, for `status` and `accounts`."""
+        async with self._changing:
+            self._status = replace(self._status, troubles=troubles)
+            if self._status.url:
+                await trio.to_thread.run_sync(self._write_status)
+
     async def reload(self, source: str) -> bool:
         """Reads everything anew and serves it from now on, if it is well. False = refused."""
         async with self._changing:
             try:
                 loaded = await trio.to_thread.run_sync(self._origin.reread)
-                if source == "watch" and digest(loaded.texts) == self._digest:
-                    # Back to what serves: whatever was refused in between is gone.
-                    if self._status.refused:
-                        self._status = replace(self._status, refused="", refused_at=0.0)
-                        await trio.to_thread.run_sync(self._write_status)
+                same = digest(loaded.texts) == self._digest
+                if same and source == "watch":
+                    await self._forget_refusal()
                     return True
                 _refuse_empty(loaded)
                 settings = self._settled(loaded.settings)
@@ -137,8 +142,18 @@ class Generation:
                 await self._refuse(f"pointsman: {type(error).__name__} while reading")
                 return False
             self._renew(loaded, settings)
-            await self._keep(source, loaded)
+            if same and source == "accounts":
+                self._log.line("info", "accounts", generation=self._status.generation)
+                await self._forget_refusal()
+            elif self._status.url:  # else it is the first one, which `begin` tells of
+                await self._keep(source, loaded)
         return True
+
+    async def _forget_refusal(self) -> None:
+        """Back to what serves: whatever was refused in between is gone."""
+        if self._status.refused:
+            self._status = replace(self._status, refused="", refused_at=0.0)
+            await trio.to_thread.run_sync(self._write_status)
 
     def _settled(self, settings: Settings) -> Settings:
         """The new settings, with those of the open port as they are."""

@@ -30,6 +30,10 @@ class Secret:
         value = self._value.encode()
         return data.replace(value, b"***") if len(value) >= _TELLING else data
 
+    def hide_in(self, text: str) -> str:
+        """As `hide`."""
+        return text.replace(self._value, "***") if len(self._value) >= _TELLING else text
+
     def __bool__(self) -> bool:
         return bool(self._value)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 import trio
 
 from proxy.accounts.pool import Pool
 from proxy.config.model import Candidate, Credential, Plan, Settings, Target
 from proxy.exchange import Live, run
+from proxy.net.api import endless
 from proxy.secret import Secret
 from proxy.telemetry.log import Log
 from proxy.upstream.prepare import Ask
@@ -45,10 +48,12 @@ class FakeReply:
             raise piece
         return piece
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int, deadline: float = math.inf) -> bytes:
         out = b""
         while piece := await self.receive():
             out += piece
+            if trio.current_time() > deadline:
+                raise endless()
         return out
 
     async def aclose(self) -> None:

@@ -1,7 +1,8 @@
 """All account files of the auth directory, kept current: read, watched, tokens renewed.
 
 A request asks `ready` for its account's token; one exchange at a time runs per account, whoever waits
-for it. `run` owns every task. When the set of accounts or their models changed, `on_change` is called.
+for it. `run` owns every task. When the set of accounts or their models changed, `on_change` is called,
+and `on_trouble` when an account's last error did.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ _NEXT: Final[dict[WireName, WireName]] = {"chat": "responses", "responses": "ant
 
 
 class AccountBook:
-    """See the module. `on_change` is called on the event loop, at most once per look at the folder."""
+    """See the module. `on_change` and `on_trouble` are called on the event loop, at most once per look at
+    the folder.
+    """
 
     def __init__(
         self,
@@ -62,6 +65,9 @@ class AccountBook:
     ) -> None:
         self.folder = folder
         self.on_change = on_change
+        self.on_trouble: Callable[[dict[str, str]], None] = lambda _: None
+        """Told the last error of each account that has one, by file."""
+        self._troubles: dict[str, str] = {}
         self.loaded = False
         """Whether every account was asked for its models once, or the wait for it is over."""
         self._transport = transport
@@ -269,6 +275,7 @@ class AccountBook:
                     await self._first_models(nursery)
                 self.loaded = True
                 self._tell()
+                self._tell_troubles()
                 task_status.started()
                 while True:
                     await trio.sleep(POLL)
@@ -316,6 +323,7 @@ class AccountBook:
                 account.models_at = now
                 nursery.start_soon(self._models, account, trio.Event())
         self._tell()
+        self._tell_troubles()
 
     def _tell(self) -> None:
         began = trio.current_time()
@@ -325,6 +333,16 @@ class AccountBook:
         self.on_change()
         # A large table takes a moment to build: thousands of lists that come in are not told one by one.
         self._quiet_until = began + _QUIET * (trio.current_time() - began)
+
+    def _tell_troubles(self) -> None:
+        troubles = {
+            account.file.name: account.refused or account.error
+            for account in self._accounts.values()
+            if (account.refused or account.error) and not account.file.disabled
+        }
+        if troubles != self._troubles:
+            self._troubles = troubles
+            self.on_trouble(troubles)
 
     async def _renew_ahead(self, account: CopilotAccount) -> None:
         async with self._places:

@@ -83,7 +83,7 @@ async def exchange(
         raise LoginRefused("copilot_auth_rejected: GitHub does not know this login", lasting=True)
     if answer.status == 403:
         word = "copilot_no_subscription: GitHub gives this account no Copilot"
-        raise LoginRefused(f"{word}{_said(answer)}", lasting=False)
+        raise LoginRefused(f"{word}{login.hide_in(_said(answer))}", lasting=False)
     if answer.status != 200:
         raise Unreachable(f"copilot_upstream_error: GitHub answered {answer.status}")
     try:

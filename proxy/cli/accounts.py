@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 import trio
+from msgspec.structs import replace
 
 from proxy.accounts import memory
 from proxy.auth import files
@@ -18,6 +19,7 @@ from proxy.clock import Clock
 from proxy.jsonio import encode
 from proxy.net.transport import Transport
 from proxy.store import state
+from proxy.store.status import StatusFile
 from proxy.telemetry.log import Log
 
 if TYPE_CHECKING:
@@ -85,8 +87,18 @@ def _chosen(views: Sequence[AccountView], words: list[str]) -> list[AccountView]
 
 
 def _list(options: argparse.Namespace, book: AccountBook, chosen: list[AccountView]) -> int:
-    _print(options, book, chosen)
+    running = StatusFile(os.environ, where(options)).read()
+    troubles = {} if running is None else running.troubles
+    _print(options, book, [_as_served(view, troubles.get(view.name, "")) for view in chosen])
     return OK
+
+
+def _as_served(view: AccountView, trouble: str) -> AccountView:
+    """With what the running server could not do: a failure that may pass is in no account file."""
+    if not trouble or view.last_error or view.state not in ("idle", "ready"):
+        return view
+    state = "failing" if view.state == "idle" else view.state
+    return replace(view, state=state, last_error=trouble)
 
 
 def _test(

@@ -46,6 +46,7 @@ def _fields(status: Status) -> dict[str, object]:
         "refused": status.refused or None,
         "refused_at": status.refused_at or None,
         "restart_failed": status.restart or None,
+        "accounts_failing": status.troubles,
     }
 
 
@@ -57,6 +58,7 @@ def _text(status: Status, now: float) -> str:
         f"generation  {status.generation}, since {moment(status.since)}",
         f"files       {', '.join(files) or 'none, the built-in defaults hold'}",
     ]
+    lines += [f"account     {name}: {why}" for name, why in sorted(status.troubles.items())]
     if status.restart:
         lines.append(f"restart     failed: {status.restart}")
     if status.refused:

@@ -28,11 +28,14 @@ OnLoss: TypeAlias = Literal["ignore", "warn", "fail"]
 
 
 class Timeouts(Struct, frozen=True, kw_only=True):
-    """Seconds. `first_event`: from the request being sent to the first body byte; `idle`: between bytes."""
+    """Seconds. `first_event`: from the request being sent to the first useful event; `idle`: between bytes;
+    `total`: to the end of an answer that does not stream. Streams may last as long as they move.
+    """
 
     connect: float = 10.0
     first_event: float = 300.0
     idle: float = 300.0
+    total: float = 1800.0
 
 
 class CopilotOptions(Struct, frozen=True, kw_only=True):

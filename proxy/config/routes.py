@@ -307,6 +307,7 @@ def _timeouts(file: RouteFile, entry: dict[str, Json], path: Path) -> Timeouts:
         connect=file.time(table, "connect", where, default.connect),
         first_event=file.time(table, "first-event", where, default.first_event),
         idle=file.time(table, "idle", where, default.idle),
+        total=file.time(table, "total", where, default.total),
     )
 
 

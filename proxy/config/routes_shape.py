@@ -20,7 +20,12 @@ ROUTES: Final[dict[str, Shape]] = {
             "headers": {"*": "secret"},
             "proxy": "secret",
             "http2": "bool",
-            "timeouts": {"connect": "seconds", "first-event": "seconds", "idle": "seconds"},
+            "timeouts": {
+                "connect": "seconds",
+                "first-event": "seconds",
+                "idle": "seconds",
+                "total": "seconds",
+            },
             "limits": {"in-flight": "int", "queue": "int", "wait": "seconds"},
             "overage": "text",
             "account-type": "text",

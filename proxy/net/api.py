@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Protocol, overload
 
@@ -52,8 +53,10 @@ class Reply(Protocol):
         """
         ...
 
-    async def read(self, limit: int) -> bytes:
-        """The whole rest of the body; UpstreamBroken past `limit` bytes."""
+    async def read(self, limit: int, deadline: float = math.inf) -> bytes:
+        """The whole rest of the body; UpstreamBroken past `limit` bytes, or if it is not over at
+        `deadline` (monotonic; looked at before every further piece, so silence is for the idle limit).
+        """
         ...
 
     async def aclose(self) -> None:
@@ -83,6 +86,11 @@ class UpstreamBroken(Exception):  # noqa: N818  # reads as what happened: `excep
         super().__init__(reason)
         self.kind = kind
         self.reason = reason
+
+
+def endless() -> UpstreamBroken:
+    """Something kept coming, and was not over in time."""
+    return UpstreamBroken("timeout", "the answer was not over in time")
 
 
 def stopped() -> UpstreamBroken:

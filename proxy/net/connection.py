@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import select
 from collections.abc import Callable
 from typing import Final, overload
@@ -11,7 +12,7 @@ import trio
 from proxy.http1.encodings import BadCoding, Decoder, UnknownCoding, decoder_for
 from proxy.http1.limits import BadResponse
 from proxy.http1.response import ResponseParser
-from proxy.net.api import Call, Headers, UpstreamBroken, stopped
+from proxy.net.api import Call, Headers, UpstreamBroken, endless, stopped
 from proxy.net.origin import Address, Origin
 from proxy.net.sock import Nudged, Stream, StreamBroken
 
@@ -110,9 +111,12 @@ class Connection:
         try:
             data = await stream.receive(wait=True)
             parser.feed(data)
+            deadline = 0.0 if parser.status else trio.current_time() + (self.limit or math.inf)
             while not parser.status:
                 data = await stream.receive()
                 parser.feed(data)
+                if trio.current_time() > deadline:
+                    raise self._timeout("no whole head in time")
         except (StreamBroken, BadResponse) as error:
             raise self.broken(error, "no answer in time") from None
         self.used = True
@@ -253,7 +257,7 @@ class PooledReply:
             raise UpstreamBroken("protocol", str(wrong)) from None
         return data
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int, deadline: float = math.inf) -> bytes:
         """See `api.Reply`."""
         parser = self._parser
         if parser.done and self._decoder is None and self._connection is not None:
@@ -270,6 +274,9 @@ class PooledReply:
             if size > limit:
                 self._release(reusable=False)
                 raise UpstreamBroken("too_large", "the answer is too large")
+            if parts and trio.current_time() > deadline:
+                self._release(reusable=False)
+                raise endless()
             parts.append(data)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 

@@ -5,6 +5,7 @@ The environment's proxy variables are not looked at: a call names its proxy or h
 
 from __future__ import annotations
 
+import math
 import ssl
 from typing import Final, overload
 from weakref import WeakSet
@@ -13,7 +14,7 @@ import httpx
 import trio
 
 from proxy.http1.encodings import BadCoding, Decoder, UnknownCoding, decoder_for
-from proxy.net.api import Call, Headers, UpstreamBroken, stopped
+from proxy.net.api import Call, Headers, UpstreamBroken, endless, stopped
 from proxy.net.tls import client_context
 
 _LIMITS: Final = httpx.Limits(
@@ -49,7 +50,13 @@ class HttpxLane:
                 content=call.body,
                 extensions={"timeout": timeouts},
             )
-            response = await self._way(call.proxy, call.http2).handle_async_request(request)
+            way = self._way(call.proxy, call.http2)
+            # httpx's own limits are for single reads and writes.
+            first = call.first_timeout or math.inf
+            with trio.fail_after(call.connect_timeout + first):
+                response = await way.handle_async_request(request)
+        except trio.TooSlowError:
+            raise UpstreamBroken("timeout", "no answer in time") from None
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
             raise _broken(error) from None
         # httpcore reads this table anew when the body begins.
@@ -166,7 +173,7 @@ class HttpxReply:
         self._ended = not piece
         return piece
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int, deadline: float = math.inf) -> bytes:
         """See `api.Reply`."""
         parts: list[bytes] = []
         size = 0
@@ -174,6 +181,8 @@ class HttpxReply:
             size += len(data)
             if size > limit:
                 raise UpstreamBroken("too_large", "the answer is too large")
+            if parts and trio.current_time() > deadline:
+                raise endless()
             parts.append(data)
         return b"".join(parts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, overload
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ class TappedReply:
             self._tap(data)
         return data
 
-    async def read(self, limit: int) -> bytes:
+    async def read(self, limit: int, deadline: float = math.inf) -> bytes:
         """See `api.Reply`."""
-        data = await self._reply.read(limit)
+        data = await self._reply.read(limit, deadline)
         self._tap(data)
         self._tap(b"")
         return data

@@ -33,6 +33,8 @@ class Status(Struct, frozen=True, kw_only=True):
     restart: str = ""
     """Why the last restart did not come about."""
     restart_at: float = 0.0
+    troubles: dict[str, str] = {}
+    """Why accounts get no token, by file."""
 
 
 _decoder = msgspec.json.Decoder(Status)

@@ -51,11 +51,11 @@ def error_body(status: int, message: str) -> bytes:
     return encode({"error": {"message": message, "type": kind}})
 
 
-def error_answer(status: int, message: str) -> bytes:
-    """A whole answer that ends its connection."""
+def error_answer(status: int, message: str, more: bytes = b"") -> bytes:
+    """A whole answer that ends its connection. `more`: further header lines."""
     body = error_body(status, message)
     head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
-    return _status_line(status) + head % len(body) + body
+    return _status_line(status) + more + head % len(body) + body
 
 
 def _status_line(status: int) -> bytes:

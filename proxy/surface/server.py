@@ -7,6 +7,7 @@ import logging
 import select
 import socket
 import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -25,11 +26,15 @@ _BACKLOG: Final = 1024
 _ACCEPTS: Final = 64
 """Connections accepted before others get their turn."""
 _HANDSHAKE_SECONDS: Final = 10.0
+_EXCUSES: Final = 16
+"""Most clients at a time that are told over TLS that there is no room: a handshake costs a millisecond."""
+_EXCUSE_SECONDS: Final = 2.0
 _FULL_SECONDS: Final = 0.1
 """Pause when the process is out of descriptors: they come back as requests end."""
 _FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _GONE: Final[int] = getattr(select, "POLLRDHUP", 0)
 """Linux says when the peer closed although unread bytes are waiting; elsewhere we peek."""
+_NO_ROOM: Final = error_answer(503, "Too many connections; try again later.", b"retry-after: 1\r\n")
 _log = logging.getLogger("pointsman.server")
 
 
@@ -104,8 +109,11 @@ class Server:
     def __init__(self, settings: Settings, app: App) -> None:
         self._settings = settings
         self._app = app
-        self._tls = _server_context(settings) if settings.tls else None
+        self._tls = _server_context(settings, "h2", "http/1.1") if settings.tls else None
+        # Who is turned away is told so in the words of HTTP/1.1.
+        self._plainer = _server_context(settings, "http/1.1") if settings.tls else None
         self._open = 0
+        self._excused = 0
         self._sweeper = Sweeper()
         self._connections: set[FastConnection] = set()
         self._other: OtherLane | None = None
@@ -125,7 +133,7 @@ class Server:
                         await trio.sleep(_FULL_SECONDS)
                     break
                 if self._open >= self._settings.connections:
-                    _turn_away(sock, plain=self._tls is None)
+                    self._turn_away(sock, nursery)
                     continue
                 self._open += 1
                 nursery.start_soon(self._serve, sock, str(address[0]) if address else "")
@@ -171,6 +179,34 @@ class Server:
             self._open -= 1
             if stream is not None:
                 stream.close()
+            sock.close()
+
+    def _turn_away(self, sock: socket.socket, nursery: trio.Nursery) -> None:
+        """Closes it; with a word, where that takes neither waiting nor one more of many handshakes."""
+        if self._plainer is None:
+            with sock, suppress(OSError):
+                sock.setblocking(False)
+                sock.send(_NO_ROOM)
+                sock.shutdown(socket.SHUT_WR)
+        elif self._excused < _EXCUSES:
+            self._excused += 1
+            nursery.start_soon(self._excuse, sock, self._plainer)
+        else:
+            sock.close()
+
+    async def _excuse(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        """Reads on after the answer: an end with unread bytes would take it back."""
+        try:
+            with trio.move_on_after(_EXCUSE_SECONDS), suppress(OSError, StreamBroken):
+                sock.setblocking(False)
+                stream = await self._handshake(sock, context)
+                await stream.receive()
+                await stream.send(_NO_ROOM)
+                sock.shutdown(socket.SHUT_WR)
+                while await stream.receive():
+                    pass
+        finally:
+            self._excused -= 1
             sock.close()
 
     async def _handshake(self, sock: socket.socket, context: ssl.SSLContext) -> TlsStream:
@@ -234,27 +270,16 @@ def _at_end(fd: int) -> bool:
             sock.detach()
 
 
-def _turn_away(sock: socket.socket, *, plain: bool) -> None:
-    with sock:
-        if plain:
-            try:
-                sock.setblocking(False)
-                sock.send(error_answer(503, "Too many connections; try again later."))
-                sock.shutdown(socket.SHUT_WR)
-            except OSError:
-                pass
-
-
 def _report(error: BaseException) -> None:
     _log.error("a request failed", exc_info=error)
 
 
-def _server_context(settings: Settings) -> ssl.SSLContext:
+def _server_context(settings: Settings, *protocols: str) -> ssl.SSLContext:
     assert settings.tls is not None  # noqa: S101 - the caller looked
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(settings.tls.cert, settings.tls.key)
-    context.set_alpn_protocols(["h2", "http/1.1"])
+    context.set_alpn_protocols(protocols)
     return context
 
 

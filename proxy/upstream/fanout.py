@@ -14,13 +14,15 @@ from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 import trio
 
-from proxy.errors import ProxyError, Retry
+from proxy.errors import Fault, ProxyError, Retry
 
 _MOST_ROUTES: Final = 4096
 _CLOSING: Final = 1.0
 """Seconds that the close of an answer may take: it never blocks, so this only bounds a mistake."""
 _SAVED: Final = 10.0
 """Most hedges that a quiet route saves up."""
+_WAITED_FOR: Final = 60.0
+"""Seconds: the official SDKs wait for no longer `Retry-After`, but try again at their own pace."""
 
 
 class Answer(Protocol):
@@ -169,13 +171,26 @@ class _Contest(Generic[A]):
 
 
 def most_telling(failures: Sequence[ProxyError]) -> ProxyError:
-    """Of all failures the one to tell: what no retry mends, else the one that ends first, else the last
-    that an upstream put into words."""
-    final = [failure for failure in failures if failure.retry is Retry.NEVER]
-    if final and any(failure.body for failure in final):
-        return next(failure for failure in final if failure.body)
-    timed = [failure for failure in failures if failure.retry_after is not None]
+    """Of all failures the one that a client can do most about. Of equals the limit that ends first, else
+    the last that an upstream put into words, else the last.
+    """
+    first = min(map(_rank, failures))
+    equals = [failure for failure in failures if _rank(failure) == first]
+    timed = [failure for failure in equals if failure.retry_after is not None]
     if timed:
         return min(timed, key=lambda failure: failure.retry_after or 0.0)
-    worded = [failure for failure in failures if failure.body]
-    return worded[-1] if worded else failures[-1]
+    worded = [failure for failure in equals if failure.body]
+    return (worded or equals)[-1]
+
+
+def _rank(failure: ProxyError) -> int:
+    """By what a coding tool does: it mends its request, waits for a short limit, tries again at its own
+    pace, and gives up at a long limit or a refused key.
+    """
+    if failure.retry is Retry.NEVER and failure.fault is Fault.UPSTREAM:
+        return 0
+    if failure.retry_after is not None:
+        return 1 if failure.retry_after <= _WAITED_FOR else 4
+    if failure.status >= 500 or failure.status == 408:
+        return 2
+    return 3 if failure.status == 429 else 5

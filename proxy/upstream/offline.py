@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -37,7 +38,7 @@ class OfflineReply:
         self._next += 1
         return data
 
-    async def read(self, limit: int) -> bytes:  # noqa: ARG002  # our own short text
+    async def read(self, limit: int, deadline: float = math.inf) -> bytes:  # noqa: ARG002  # our own short text
         """All pieces at once."""
         await trio.lowlevel.checkpoint()
         rest = self._pieces[self._next :]

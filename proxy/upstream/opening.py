@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from proxy.clock import Clock
     from proxy.config.model import Candidate, Plan, Settings
     from proxy.net.api import Transport
+    from proxy.secret import Secret
     from proxy.telemetry.label import Label
     from proxy.upstream.base import AccountBook
     from proxy.upstream.prepare import Work
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _ANSWER_LIMIT: Final = 256 * 1024 * 1024
 _ERROR_LIMIT: Final = 1024 * 1024
+_ERROR_SECONDS: Final = 10.0
+"""An error is short: longer than this its words are not waited for."""
 _HELD_LIMIT: Final = 4 * 1024 * 1024
 """Most bytes that an upstream may send before it says anything."""
 _RESUMED: Final = b": resumed\n\n"
@@ -86,6 +89,16 @@ class Opened(Struct):
     def empty(self) -> bool:
         """It is over and said nothing."""
         return self.lane is not None and not self.lane.spoke
+
+    @property
+    def deadline(self) -> float:
+        """When an answer that does not stream has to be over."""
+        return self.begun + self.asked.credential.timeouts.total
+
+    @property
+    def key(self) -> Secret:
+        """What it was sent, and what some repeat."""
+        return self.asked.credential.key
 
     def learn(self, now: float, clock: Clock) -> float:
         """Tells the pool what the reply's headers say, before the result. Gives back `now`."""
@@ -190,7 +203,7 @@ async def _useful(opened: Opened, client_lane: Lane, reply: Reply, deadline: flo
         size += len(data)
         opened.held += client_lane.feed(data) if data else client_lane.eof()
         if client_lane.failed is not None:
-            raise inside(client_lane.failed)
+            raise inside(hidden(client_lane.failed, opened.key))
         if client_lane.useful or not data:
             opened.over = not data
             opened.usage = client_lane.usage
@@ -204,21 +217,21 @@ async def _useful(opened: Opened, client_lane: Lane, reply: Reply, deadline: flo
 
 async def read_as_it_is(opened: Opened, reply: Reply) -> None:
     """Reads a whole answer that the client gets byte for byte."""
-    opened.held = body = await reply.read(_ANSWER_LIMIT)
+    opened.held = body = await reply.read(_ANSWER_LIMIT, opened.deadline)
     if b'"error"' in body and _error_inside(body):
-        _raise_error_of(body, opened.asked)
+        _raise_error_of(body, opened)
 
 
 async def read_whole(opened: Opened, reply: Reply, work: Work, context: AnswerContext) -> None:
     """Reads a whole answer; folds or unfolds where one side streams and the other does not."""
-    body = await reply.read(_ANSWER_LIMIT)
+    body = await reply.read(_ANSWER_LIMIT, opened.deadline)
     upstream = wires.get(opened.asked.credential.wire)
     try:
         answer = upstream.decode_answer(body)
     except UnicodeDecodeError:
         raise inside(GARBLED) from None
     if answer.error is not None:
-        raise inside(answer.error)
+        raise inside(hidden(answer.error, opened.key))
     names.restore_answer(answer, names.client_names(upstream.name, context.request))
     opened.usage = answer.usage
     if work.stream:
@@ -227,19 +240,19 @@ async def read_whole(opened: Opened, reply: Reply, work: Work, context: AnswerCo
         opened.held = work.client.encode_answer(answer, context)
 
 
-def _raise_error_of(body: bytes, candidate: Candidate) -> None:
+def _raise_error_of(body: bytes, opened: Opened) -> None:
     """Raises the error that a whole answer of status 200 is; another key of that name is none."""
     try:
-        error = wires.get(candidate.credential.wire).decode_answer(body).error
+        error = wires.get(opened.asked.credential.wire).decode_answer(body).error
     except (ProxyError, UnicodeDecodeError):
         return
     if error is not None:
-        raise inside(error)
+        raise inside(hidden(error, opened.key))
 
 
 async def read_count(opened: Opened, reply: Reply, work: Work) -> None:
     """Reads a token count."""
-    body = await reply.read(_ERROR_LIMIT)
+    body = await reply.read(_ERROR_LIMIT, opened.deadline)
     if not work.same_wire(opened.asked):
         body = work.client.encode_count(tokens.read_count(body))
     opened.held = body
@@ -247,7 +260,7 @@ async def read_count(opened: Opened, reply: Reply, work: Work) -> None:
 
 async def refused(reply: Reply, candidate: Candidate, now: float) -> ProxyError:
     """What an upstream's error answer says. `now`: wall-clock seconds."""
-    body = candidate.credential.key.hide(await reply.read(_ERROR_LIMIT))
+    body = candidate.credential.key.hide(await _error_body(reply))
     wire = candidate.credential.wire
     try:
         info = wires.get(wire).decode_error(reply.status, body)
@@ -256,12 +269,29 @@ async def refused(reply: Reply, candidate: Candidate, now: float) -> ProxyError:
     return refusal(reply.status, reply.headers, info, body, wire, now)
 
 
+async def _error_body(reply: Reply) -> bytes:
+    """Nothing where it breaks or does not end: the status tells enough to go on."""
+    with trio.move_on_after(_ERROR_SECONDS):
+        try:
+            return await reply.read(_ERROR_LIMIT)
+        except UpstreamBroken as failure:
+            if failure.kind == "stopped":
+                raise
+    return b""
+
+
 def is_stream(reply: Reply) -> bool:
     """Whether the upstream answered in events (some ignore `stream`, some always stream)."""
     for name, value in reply.headers:
         if name == b"content-type":
             return value.startswith((b"text/event-stream", b"application/x-ndjson"))
     return True
+
+
+def hidden(info: ErrorInfo, key: Secret) -> ErrorInfo:
+    """An upstream's words without the key that it was sent."""
+    message, kind = key.hide_in(info.message), key.hide_in(info.type)
+    return ErrorInfo(message, kind, key.hide_in(info.code), info.status)
 
 
 def inside(info: ErrorInfo) -> ProxyError:

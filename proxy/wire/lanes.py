@@ -291,6 +291,7 @@ _SIGNS: Final[dict[str, _Signs]] = {
     ),
 }
 _LONGEST_LINE: Final = 1 << 20
+_LONGEST_ERROR: Final = 1 << 16
 _BLANK: Final = (b"\n\n", b"\n\r\n")
 """What ends an event."""
 
@@ -299,10 +300,11 @@ class PassLane(Lane):
     """Same wire on both sides: bytes are relayed as they come.
 
     Until output begins the events are decoded (the commit point must be right); after that whole
-    lines are searched for the signs of the end, of an error and of usage.
+    lines are searched for the signs of the end, of an error and of usage. From the sign of an error on
+    only whole lines are given, so that what is to be hidden in them is found.
     """
 
-    __slots__ = ("_context", "_line", "_probe", "_reason", "_signs", "_wire")
+    __slots__ = ("_context", "_kept", "_line", "_probe", "_reason", "_signs", "_telling", "_wire")
 
     def __init__(self, wire: Wire, context: AnswerContext) -> None:
         super().__init__()
@@ -312,9 +314,13 @@ class PassLane(Lane):
         self._probe = wire.stream_decoder()
         self._line = b"\n"
         self._reason = False
+        self._telling = False
+        """An error is being told, or a line that may be one."""
+        self._kept = b""
+        """The begin of its line."""
 
     def feed(self, data: bytes) -> bytes:
-        """The bytes themselves."""
+        """The bytes themselves, if perhaps not yet."""
         if not self.useful and self.failed is None:
             try:
                 self.note(self._probe.feed(data))
@@ -324,13 +330,24 @@ class PassLane(Lane):
         self.between = seen.endswith(_BLANK)
         cut = seen.rfind(b"\n")
         if cut > 0:
-            self._search(seen)
+            self._search(seen, cut)
             self._line = seen[cut:]
         else:
             self._line = seen if len(seen) < _LONGEST_LINE else b""
+            if len(seen) < _LONGEST_ERROR:
+                self._search_errors(seen, 0)
+        if self._telling or self._kept:
+            return self._whole_lines(data)
         return data
 
-    def _search(self, seen: bytes) -> None:
+    def _whole_lines(self, data: bytes) -> bytes:
+        data, self._kept = self._kept + data, b""
+        end = data.rfind(b"\n") + 1 if self._telling else len(data)
+        if len(data) - end < _LONGEST_ERROR:
+            data, self._kept = data[:end], data[end:]
+        return data
+
+    def _search(self, seen: bytes, cut: int) -> None:
         signs = self._signs
         for sign in signs.finish:
             if sign in seen:
@@ -341,10 +358,18 @@ class PassLane(Lane):
         for sign in signs.usage:
             if sign in seen:
                 self._read_usage(seen, sign)
-        if self.failed is None:
-            for sign in signs.error:
-                if sign in seen:
-                    self._read_error(seen, seen.find(sign))
+        self._search_errors(seen, cut)
+
+    def _search_errors(self, seen: bytes, cut: int) -> None:
+        """`cut`: where the last line begins, which is not whole."""
+        if self.failed is not None:
+            return
+        telling = False
+        for sign in self._signs.error:
+            if sign in seen:
+                self._read_error(seen, seen.find(sign))
+                telling |= self.failed is not None or seen.find(sign, cut) >= 0
+        self._telling = telling
 
     def _read_error(self, seen: bytes, at: int) -> None:
         """The sign may be a mere `"error": null`; a line that is not whole is looked at again."""
@@ -372,13 +397,15 @@ class PassLane(Lane):
                     self.usage = merge_usage(self.usage, event.usage)
 
     def eof(self) -> bytes:
-        """Nothing, if the upstream ended as its protocol has it; else an error event."""
-        return b"" if self.finished else self.fail(CUT)
+        """Nothing more, if the upstream ended as its protocol has it; else an error event."""
+        kept, self._kept = self._kept, b""
+        return kept if self.finished else kept + self.fail(CUT)
 
     def fail(self, error: ErrorInfo) -> bytes:
         """As `Lane.fail`; ends a half-sent line first. A whole answer only lacks its mark."""
+        kept, self._kept = self._kept, b""
         if self.finished or self.failed is not None:
-            return b""
+            return kept
         if self._reason:
             self.finished = True
             return self._gap() + self._signs.mark

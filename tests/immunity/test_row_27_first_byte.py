@@ -15,6 +15,7 @@ from proxy.exchange import run
 from proxy.net.api import UpstreamBroken
 from proxy.upstream.prepare import Ask
 from tests.scripted import (
+    ANSWER,
     DONE,
     ROLE,
     STREAM,
@@ -33,9 +34,9 @@ SSE = [(b"content-type", b"text/event-stream")]
 BODY = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 
 
-async def ask(transport, plan, wire: str = "chat", **settings):
+async def ask(transport, plan, wire: str = "chat", *, stream: bool = True, **settings):
     live, out = live_of(transport, plan, Settings(**settings)), Out()
-    body = BODY if wire == "chat" else {**BODY, "max_tokens": 9}
+    body = {**BODY, "stream": stream} if wire == "chat" else {**BODY, "max_tokens": 9}
     await run(Ask(wire=wire, body=msgspec.json.encode(body), headers=[]), out, live)
     assert live.pool.in_flight == {}
     return out
@@ -109,3 +110,39 @@ async def test_a_ping_is_no_first_token(autojump_clock) -> None:
     transport = HostTransport(a=(0.0, mute), b=(0.0, reply(*STREAM)))
     out = await ask(transport, chain(upstream, "b"))
     assert out.body == b"".join(STREAM)
+
+
+def drip(*, seconds: float) -> list:
+    """A whole answer that is never over and never silent."""
+    return [b" " if number % 2 else seconds for number in range(2000)]
+
+
+async def test_a_whole_answer_that_drips_fails_over(autojump_clock) -> None:
+    limits = Timeouts(total=100.0)
+    endless = FakeReply(200, drip(seconds=5.0), [(b"content-type", b"application/json")])
+    transport = HostTransport(a=(1.0, endless), b=(0.0, FakeReply(200, [ANSWER])))
+    begun = trio.current_time()
+    out = await ask(transport, chain(credential("a", timeouts=limits), "b"), stream=False)
+    assert out.body == ANSWER
+    assert 100.0 <= out.committed_at - begun <= 106.0
+    assert endless.closed
+
+
+async def test_a_stream_may_last_for_hours(autojump_clock) -> None:
+    hours = [one for _ in range(300) for one in (60.0, chunk(content="."))]
+    limits = Timeouts(total=100.0)
+    transport = HostTransport(a=(0.0, reply(ROLE, *hours, DONE)))
+    out = await ask(transport, chain(credential("a", timeouts=limits)), keepalive=0.0)
+    assert out.body.endswith(DONE)
+    assert out.body.count(b'"."') == 300
+
+
+@pytest.mark.parametrize("rest", [drip(seconds=5.0), [600.0], [UpstreamBroken("closed", "reset")]])
+async def test_an_error_without_an_end_keeps_its_status(autojump_clock, rest: list) -> None:
+    """The words are lost; that this key is limited is known all the same."""
+    limited = FakeReply(429, [b'{"error":', *rest], [(b"retry-after", b"7")])
+    begun = trio.current_time()
+    out = await ask(HostTransport(a=(0.0, limited)), chain("a"))
+    assert (out.status, dict(out.headers)[b"retry-after"]) == (429, b"7")
+    assert out.committed_at - begun <= 15.0
+    assert limited.closed

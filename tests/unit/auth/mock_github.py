@@ -47,7 +47,7 @@ class Reply:
         body, self.body = self.body, b""
         return body
 
-    async def read(self, limit):
+    async def read(self, limit, deadline=0.0):
         return await self.receive()
 
     async def aclose(self):

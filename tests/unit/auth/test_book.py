@@ -479,3 +479,35 @@ async def test_no_token_is_ever_shown(tmp_path, autojump_clock):
         assert "gho_fake" not in shown
         assert "tid=" not in shown
     assert "gho_fake" not in repr(Secret("gho_fake"))
+
+
+async def test_troubles_are_told_when_they_come_and_go(tmp_path, autojump_clock):
+    put(tmp_path)
+    put(tmp_path, "b.json", disabled=True)
+    told = []
+    clock = WallClock()
+    github = GitHub(clock, Reply(502, {}), Reply(502, {}), None)
+    book = AccountBook(tmp_path, transport=github, clock=clock, log=Log(descriptor=-1))
+    book.on_trouble = told.append
+    book.load()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(book.run)
+        assert told == [{"a.json": "copilot_upstream_error: GitHub answered 502"}]
+        await trio.sleep(31)
+        with pytest.raises(ProxyError):
+            await book.ready(credential(book))
+        await trio.sleep(31)
+        assert len(told) == 1, "the same again"
+        assert (await book.ready(credential(book))).key
+        await trio.sleep(2)
+        assert told[1:] == [{}]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_refusal_that_repeats_the_login_does_not_show_it(tmp_path, autojump_clock):
+    put(tmp_path, github_token="gho_fake_0123456789")
+    answer = Reply(403, {"message": "no seat for gho_fake_0123456789"})
+    log = Log(descriptor=-1)
+    async with running(tmp_path, answer, log=log) as (book, _):
+        assert book.accounts()[0].last_error.endswith("(no seat for ***)")
+        assert "gho_fake" not in "".join(log._lines)

@@ -9,9 +9,11 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from msgspec.structs import replace
 
 from proxy import __main__
 from proxy.store import state
+from proxy.store.status import Status, StatusFile, birth_of
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -128,6 +130,30 @@ def test_what_a_server_remembers_is_shown(place, capsys):
             "used_if_no_other_is_free": True,
         },
     ]
+
+
+def test_what_a_running_server_could_not_do_is_shown(place, capsys):
+    """A failure that may pass stands in no account file."""
+    why = "copilot_upstream_error: GitHub answered 502"
+    file = StatusFile(os.environ, str(place / "config.yaml"))
+    status = Status(
+        pid=os.getpid(), birth=birth_of(os.getpid()), url="http://here", started=1.0, generation=1,
+        since=1.0, config=str(place / "config.yaml"), troubles={"good.json": why, "gone.json": "x"},
+    )  # fmt: skip
+    file.write(status)
+    _, out, _ = accounts(capsys, "list", "--json")
+    told = {row["file"]: (row["state"], row["last_error"]) for row in json.loads(out)}
+    assert told["good.json"] == ("failing", why)
+    assert told["bad.json"] == ("idle", None)
+    assert "gone.json" not in told
+    assert json.loads(accounts(capsys, "test", "good", "--json")[1])[0]["last_error"] is None
+    accounts(capsys, "pause", "good")
+    _, out, _ = accounts(capsys, "list", "good", "--json")
+    assert (json.loads(out)[0]["state"], json.loads(out)[0]["last_error"]) == ("paused", None)
+    file.write(replace(status, birth="another"))
+    accounts(capsys, "resume", "good")
+    _, out, _ = accounts(capsys, "list", "good", "--json")
+    assert json.loads(out)[0]["last_error"] is None, "that server runs no more"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"version": 9}'])

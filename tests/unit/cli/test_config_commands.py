@@ -152,14 +152,18 @@ def test_undo_without_history(world, capsys):
 def test_status(world, capsys):
     assert __main__.main(["status"]) == 1
     assert "no server runs" in capsys.readouterr().out
-    world.run(refused="config.yaml:1:1: no", refused_at=time())
+    world.run(
+        refused="config.yaml:1:1: no", refused_at=time(), troubles={"a.json": "GitHub answered 502"}
+    )
     assert __main__.main(["status"]) == 0
     said = capsys.readouterr().out
     for part in ("http://here", "for 1 h 1 min", "generation  2", "refused", "config.yaml:1:1: no"):
         assert part in said
+    assert "account     a.json: GitHub answered 502\n" in said
     assert __main__.main(["status", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["running"], found["pid"], found["restart_failed"]) == (True, os.getpid(), None)
+    assert found["accounts_failing"] == {"a.json": "GitHub answered 502"}
 
 
 def test_duration():

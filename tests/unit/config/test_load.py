@@ -177,7 +177,7 @@ def test_routes_files_are_read_by_name_and_kind(tmp_path):
         routes={
             "b.yaml": "models: {m: {to: ['z:up'], accounts: fill-first, policy: balance}}",
             "a.toml": upstream + 'keys = ["env:K", {key = "file:k.txt", weight = 3}]\n'
-            'timeouts = {connect = "1500ms", idle = "2m"}\nlimits = {in-flight = 4}\n',
+            'timeouts = {connect = "1500ms", idle = "2m", total = "1h"}\nlimits = {in-flight = 4}\n',
             "k.txt": "secret\nsecond\n",
             "note.md": "not read",
             ".hidden.toml": "not read",
@@ -194,6 +194,7 @@ def test_routes_files_are_read_by_name_and_kind(tmp_path):
         "https://z.example",
     )
     assert (first.timeouts.connect, first.timeouts.idle, first.in_flight) == (1.5, 120.0, 4)
+    assert first.timeouts.total == 3600.0
     assert first.legacy is False
     (m,) = found.declared.routes
     assert (m.to, m.strategy, m.policy) == ((("z", "up"),), "fill-first", "balance")

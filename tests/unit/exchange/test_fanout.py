@@ -11,10 +11,12 @@ import trio
 import trio.testing
 
 from proxy.config.model import Hedge, Timeouts
+from proxy.errors import Retry, bad_request
 from proxy.exchange import run
 from proxy.net.api import UpstreamBroken
-from proxy.upstream.fanout import HedgeBudget
+from proxy.upstream.fanout import HedgeBudget, most_telling
 from proxy.upstream.prepare import Ask
+from tests.pools import failure
 from tests.scripted import (
     DONE,
     ROLE,
@@ -238,7 +240,7 @@ async def test_a_client_that_leaves_ends_every_start(autojump_clock) -> None:
     assert not out.started
 
 
-async def test_all_failing_tells_the_one_that_ends_first(autojump_clock) -> None:
+async def test_all_failing_tells_the_limit_that_ends_first(autojump_clock) -> None:
     transport = HostTransport(
         a=(0.0, FakeReply(429, [b"{}"], [(b"retry-after", b"60")])),
         b=(0.1, FakeReply(429, [b"{}"], [(b"retry-after", b"9")])),
@@ -246,6 +248,35 @@ async def test_all_failing_tells_the_one_that_ends_first(autojump_clock) -> None
     )
     out, _ = await ask(transport, chain("a", "b", "c", policy="race"))
     assert (out.status, dict(out.headers)[b"retry-after"]) == (429, b"9")
+
+
+MALFORMED = failure(400, retry=Retry.NEVER, body=b"{}")
+SHORT, LONG = failure(429, retry_after=9.0), failure(429, retry_after=3600.0)
+UNDATED = failure(429)
+DOWN, WORDED = failure(500), failure(502, body=b"{}")
+REFUSED = failure(401, body=b"{}")
+
+
+@pytest.mark.parametrize(
+    ("failures", "told"),
+    [
+        ([SHORT, MALFORMED, DOWN], MALFORMED),
+        ([LONG, SHORT, LONG], SHORT),
+        ([WORDED, SHORT, REFUSED], SHORT),
+        ([LONG, WORDED, DOWN, REFUSED], WORDED),
+        ([LONG, DOWN, REFUSED], DOWN),
+        ([LONG, UNDATED, REFUSED], UNDATED),
+        ([REFUSED, LONG, REFUSED], LONG),
+        ([failure(403), REFUSED, failure(404)], REFUSED),
+    ],
+)
+def test_of_all_failures_the_one_is_told_that_a_client_can_do_most_about(failures, told) -> None:
+    assert most_telling(failures) is told
+
+
+def test_what_one_translation_cannot_say_is_no_mistake_of_the_client() -> None:
+    assert most_telling([bad_request("no such part here"), DOWN]) is DOWN
+    assert most_telling([bad_request("no such part here"), LONG]) is LONG
 
 
 def test_a_quiet_route_saves_only_a_few_hedges() -> None:

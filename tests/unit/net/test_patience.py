@@ -6,6 +6,7 @@ import datetime as dt
 import socket
 import ssl
 import zlib
+from contextlib import suppress
 
 import pytest
 import trio
@@ -234,3 +235,79 @@ async def test_patience_through_a_proxy(coding):
             nursery.cancel_scope.cancel()
     await transport.aclose()
     assert got == b"0123456789"
+
+
+async def drips(peer, *pieces):
+    for piece in pieces:
+        await trio.sleep(50)
+        with suppress(BrokenPipeError):
+            peer.send(piece)
+
+
+async def test_a_head_that_drips_has_a_deadline(pair, autojump_clock):
+    """Every byte starts the idle limit anew, so that alone would let it drip on."""
+    ours, theirs = pair
+    connection = Connection(Origin(host="upstream.test", port=80, tls=False), PlainStream(ours))
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sweep, Sweeper(), connection)
+        nursery.start_soon(drips, theirs, *(HEAD[at : at + 1] for at in range(30)))
+        with pytest.raises(UpstreamBroken) as broken:
+            await connection.exchange(replace(CALL, first_timeout=120.0), address_of(URL))
+        nursery.cancel_scope.cancel()
+    assert broken.value.kind == "timeout"
+    assert trio.current_time() - start <= 240.0
+
+
+async def test_a_whole_answer_that_drips_has_a_deadline(pair, autojump_clock):
+    ours, theirs = pair
+    connection, reply = await opened(PlainStream(ours), sender(theirs))
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sweep, Sweeper(), connection)
+        nursery.start_soon(drips, theirs, *(b"%d" % digit for digit in range(10)))
+        with pytest.raises(UpstreamBroken) as broken:
+            await reply.read(1000, start + 120.0)
+        nursery.cancel_scope.cancel()
+    assert broken.value.kind == "timeout"
+    assert trio.current_time() - start == pytest.approx(150.0, abs=1.0)
+
+
+async def test_a_whole_answer_in_one_piece_is_never_late(pair):
+    ours, theirs = pair
+    _, reply = await opened(PlainStream(ours), sender(theirs))
+    theirs.send(b"0123456789")
+    assert await reply.read(1000, trio.current_time() - 1.0) == b"0123456789"
+
+
+async def ask_whole(transport, call, seconds):
+    reply = await transport.send(call)
+    return await reply.read(1000, trio.current_time() + seconds)
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+async def test_what_drips_through_a_proxy_has_a_deadline(part):
+    """Over httpx, whose own limits are for single reads."""
+
+    async def serve(stream):
+        await stream.receive_some()
+        whole = HEAD + b"0123456789"
+        at = 3 if part == "head" else len(HEAD) + 1
+        await stream.send_all(whole[:at])
+        with suppress(trio.BrokenResourceError):
+            for byte in range(at, len(whole)):
+                await trio.sleep(0.15)
+                await stream.send_all(whole[byte : byte + 1])
+
+    transport = Transport()
+    with trio.fail_after(5):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(transport.run)
+            listeners = await nursery.start(trio.serve_tcp, serve, 0)
+            proxy = f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+            call = replace(CALL, proxy=proxy, connect_timeout=0.25, first_timeout=0.25)
+            with pytest.raises(UpstreamBroken) as broken:
+                await ask_whole(transport, call, 0.3)
+            nursery.cancel_scope.cancel()
+    await transport.aclose()
+    assert broken.value.kind == "timeout"

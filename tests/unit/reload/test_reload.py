@@ -210,3 +210,40 @@ def test_a_config_file_that_appears_is_looked_for(tmp_path, monkeypatch):
     (tmp_path / "routes.d").mkdir()
     (tmp_path / "routes.d" / "10.toml").write_text(ROUTES)
     assert [model.id for model in origin.reread().table.listed()] == ["first"]
+
+
+async def test_other_accounts_are_no_other_generation(world):
+    """The files are the same. The first accounts come before the port is open."""
+    assert await world.generation.reload("accounts")
+    await world.generation.begin("u")
+    before = world.status
+    assert await world.generation.reload("accounts")
+    assert world.logged.count("generation number=1") == 1
+    assert world.logged.count("info accounts generation=1") == 2
+    assert (world.status, world.history) == (before, [(1, "start")])
+
+
+async def test_files_that_change_with_the_accounts_are_one(world):
+    await world.generation.begin("u")
+    world.routes.write_text(ROUTES.replace("first", "second"))
+    assert await world.generation.reload("accounts")
+    assert (world.models, world.status.generation) == (["second"], 2)
+    assert "generation number=2 source=accounts" in world.logged
+
+
+async def test_files_that_change_before_the_port_is_open_are_the_first_generation(world):
+    world.routes.write_text(ROUTES.replace("first", "second"))
+    assert await world.generation.reload("accounts")
+    await world.generation.begin("u")
+    assert world.models == ["second"]
+    assert world.logged.count(" generation number=") == 1
+    assert (world.status.generation, world.history) == (1, [(1, "start")])
+
+
+async def test_troubles_of_accounts_stand_in_the_status(world):
+    await world.generation.tell_troubles({"a.json": "GitHub answered 502"})
+    assert world.status is None
+    await world.generation.begin("u")
+    assert world.status.troubles == {"a.json": "GitHub answered 502"}
+    await world.generation.tell_troubles({})
+    assert world.status.troubles == {}

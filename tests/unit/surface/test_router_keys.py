@@ -51,7 +51,7 @@ class Reply:
     status = 200
     headers = ((b"content-type", b"application/json"),)
 
-    async def read(self, limit):
+    async def read(self, limit, deadline=0.0):
         return ANSWER
 
     async def aclose(self):
