@@ -66,8 +66,7 @@ class Application:
             transport=self._transport,
             clock=clock,
             log=self._log,
-            options=loaded.declared.copilot,
-            proxy=settings.proxy_url,
+            options=loaded.account_options,
         )
         self._book.load()
         loaded = with_accounts(loaded, self._book.declared())
@@ -101,7 +100,7 @@ class Application:
     def _reread(self) -> Loaded:
         """The configuration read anew, with the accounts as they are. Raises ConfigError."""
         loaded = self._origin.reread()
-        self._book.configure(loaded.declared.copilot, loaded.settings.proxy_url)
+        self._book.configure(loaded.account_options)
         return with_accounts(loaded, self._book.declared())
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""One Copilot account in memory: its file, its token, when to renew it, its models. No I/O, no clock."""
+"""One account in memory: its file, its token, when to renew it, its models. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -9,30 +9,24 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from proxy.auth.files import REFUSED, AccountFile, rfc3339, seconds_of
-from proxy.auth.github import Token
-from proxy.config.declared import Account
-from proxy.config.model import Credential
+from proxy.auth.files import REFUSED, AccountFile, rfc3339
+from proxy.auth.kind import LAST
 from proxy.secret import Secret
-from proxy.upstream import copilot_facts as known
 
 if TYPE_CHECKING:
     import trio
 
-    from proxy.config.model import CopilotOptions, WireName
+    from proxy.auth.kind import Kind, Models, Token
+    from proxy.config import declared
+    from proxy.config.model import AccountOptions, Credential, WireName
 
-KIND: Final = "copilot"
-GROUP: Final = "copilot"
 _MARGIN: Final = 60.0
 """A token is not used within so many seconds of its end."""
-_LEAD: Final = 300.0
-"""Seconds before the end at which a token is renewed when the service says no other time."""
 _JITTER: Final = 60.0
 _RETRY: Final = 30.0
 """Seconds before a failed exchange is tried again."""
 _RECHECK: Final = 1800.0
-"""Seconds before a login without a subscription is tried again."""
-_WIRES: Final[tuple[WireName, ...]] = ("chat", "responses", "anthropic")
+"""Seconds before a login that is refused for now is tried again."""
 
 
 class AccountView(Struct, frozen=True, kw_only=True):
@@ -49,50 +43,65 @@ class AccountView(Struct, frozen=True, kw_only=True):
     models: int = 0
 
 
-class CopilotAccount:
-    """See the module. `models`: the account's own list, None until it came."""
+class Account:
+    """See the module. `models`: the account's own list, None until it came or where there is none."""
 
-    def __init__(self, file: AccountFile, options: CopilotOptions, proxy: str) -> None:
-        self.options = options
-        self.shared_proxy = proxy
+    def __init__(self, kind: Kind, file: AccountFile, options: AccountOptions) -> None:
+        self.kind = kind
+        self.shared = options
         self.renewing: trio.Event | None = None
-        self.models: tuple[known.Model, ...] | None = None
+        self.models: Models | None = None
         self.models_at = 0.0
         self.renewed = float("-inf")
         self.used = float("-inf")
         self._issued: dict[str, Credential] = {}
         self.error = ""
+        self.denied = False
+        """The login was refused for now."""
         self.refused = ""
         self.again = 0.0
         self.token: Token | None = None
         self.renew_at = 0.0
+        self.unsaved: dict[str, object] = {}
+        """What the file still has to be told."""
+        self.login = Secret("")
+        self._spent = Secret("")
+        """The login that the last token was asked with, if the service gave a new one."""
         self.file = file
         self._take(file)
 
     def reread(self, file: AccountFile) -> None:
         """The file changed. A token is kept if the login is the same and the file's is no newer."""
-        same = file.text("github_token") == self.file.text("github_token")
+        login = file.text(self.kind.login_key)
+        if self.unsaved and login and login == self._spent.reveal():
+            self.file = file  # it was not told of the new login yet
+            return
+        if login != self.login.reveal():
+            self.unsaved = {}
+            self.token, self.error, self.denied, self.again = None, "", False, 0.0
         self.file = file
-        if not same:
-            self.token, self.error, self.again = None, "", 0.0
         self._take(file)
 
     def _take(self, file: AccountFile) -> None:
         self._issued = {}
-        self.login = Secret(file.text("github_token"))
-        self.proxy = file.text("proxy_url") or self.options.proxy or self.shared_proxy
+        self.login = Secret(file.text(self.kind.login_key))
+        proxy = file.text("proxy_url") or self.kind.proxy(self.shared)
+        self.options = replace(self.shared, proxy=proxy)
         mark = file.refused
         self.refused = mark.get("why", "") if mark.get("login") == self._print() else ""
-        value, expires = file.text("copilot_token"), seconds_of(file.text("copilot_token_expiry"))
-        if value and value.isascii() and (self.token is None or expires > self.token.expires):
-            self.set_token(
-                Token(Secret(value), expires, base_url=file.text("copilot_api_url")),
-                expires - _LEAD,
-            )
+        token = self.kind.stored(file)
+        if token is not None and (self.token is None or token.expires > self.token.expires):
+            self.set_token(token, token.expires - self.kind.lead)
 
     def _print(self) -> str:
         """A fingerprint of the login, to know it again without keeping it a second time."""
         return hashlib.sha256(self.login.reveal().encode()).hexdigest()[:16]
+
+    @property
+    def prefix(self) -> str:
+        """The namespace of its models: one segment."""
+        prefix = self.file.text("prefix").strip("/")
+        return "" if "/" in prefix else prefix
 
     def set_token(self, token: Token, renew_at: float) -> None:
         """From now on requests are sent with this one."""
@@ -108,26 +117,24 @@ class CopilotAccount:
         if token.expires <= now + _MARGIN:
             self.failed("the token is over already; is the clock of this machine right?", now)
             return {}
-        wished = now + token.refresh_in if token.refresh_in > 0 else token.expires - _LEAD
+        wished = now + token.refresh_in if token.refresh_in > 0 else token.expires - self.kind.lead
         latest = min(wished, token.expires - 2 * _MARGIN)
         self.set_token(token, max(latest - random.uniform(0.0, _JITTER), now + _MARGIN))  # noqa: S311  # spreads load
+        if token.login:
+            self._spent, self.login = self.login, token.login
         self.error = self.refused = ""
+        self.denied = False
         self.again = 0.0
         self.renewed = now
-        return {
-            "copilot_token": token.value.reveal(),
-            "copilot_token_expiry": rfc3339(token.expires),
-            "copilot_api_url": token.base_url or None,
-            REFUSED: None,
-        }
+        return {**self.kind.saved(token, now), REFUSED: None}
 
-    def failed(self, why: str, now: float) -> None:
-        """No answer this time."""
-        self.error, self.again = why, now + _RETRY
+    def failed(self, why: str, now: float, after: float = 0.0) -> None:
+        """No answer this time; `after`: seconds that the service wants to be left alone."""
+        self.error, self.again = why, now + max(after, _RETRY)
 
     def rejected(self, why: str, now: float, *, lasting: bool) -> dict[str, object]:
         """The login was refused; what is written to the file."""
-        self.error, self.again = why, now + _RECHECK
+        self.error, self.denied, self.again = why, True, now + _RECHECK
         if not lasting:
             return {}
         self.refused = why
@@ -145,70 +152,26 @@ class CopilotAccount:
         """Whether an exchange may be tried: not after a lasting refusal, not right after a failure."""
         return not self.refused and bool(self.login) and now >= self.again
 
-    def base_url(self) -> str:
-        """Where the account is served. Order: file, configuration, GitHub's answer, account type."""
-        kind = known.type_of(self.file.text("account_type"), self.options.account_type)
-        return (
-            self.file.text("base_url")
-            or self.options.base_url
-            or (self.token.base_url if self.token else "")
-            or known.facts().base_urls[kind]
-        ).rstrip("/")
-
     def credential(self, wire: WireName) -> Credential:
-        """Without the token: what the table holds. The main credential is that of `chat`.
-
-        All wires of an account have one id, so that its cooldowns, limits and quota are one.
-        """
-        name = self.file.name
-        return Credential(
-            id=name,
-            provider="copilot",
-            wire=wire,
-            base_url=self.base_url(),
-            headers=self.options.headers,
-            proxy=self.proxy,
-            upstream=GROUP,
-            label=self.file.label,
-            prefix=self.file.text("prefix"),
-            section="auth-dir",
-            account=name,
-            copilot=self.options,
-        )
+        """Without the token: what the table holds."""
+        return self.kind.credential(self.file, self.token, self.options, wire)
 
     def issue(self, credential: Credential) -> Credential:
         """The same with the token and the address that hold now."""
         found = self._issued.get(credential.wire)
         if found is None and self.token is not None:
-            found = replace(credential, key=self.token.value, base_url=self.base_url())
+            url = self.credential(credential.wire).base_url
+            found = replace(credential, key=self.token.value, base_url=url)
             self._issued[credential.wire] = found
         return found or credential
 
-    def declared(self, learned: dict[str, WireName], now: int) -> list[Account]:
-        """For the table: the main credential, and one per further wire that some model needs."""
-        models = known.facts().models if self.models is None else self.models
-        prefix = self.file.text("prefix").strip("/")
-        found: list[Account] = []
-        for wire in _WIRES:
-            listed = known.listed(models, wire, learned, now)
-            if listed or wire == "chat":
-                found.append(
-                    Account(
-                        credential=self.credential(wire),
-                        group=GROUP,
-                        listed=listed,
-                        builtin=False,
-                        prefix="" if "/" in prefix else prefix,
-                        owner="copilot",
-                        kind="copilot",
-                        side=wire != "chat",
-                    )
-                )
-        return found
+    def declared(self, learned: dict[str, WireName], now: int) -> list[declared.Account]:
+        """For the table, see `Kind.declared`."""
+        return self.kind.declared(self, learned, now)
 
-    def configure(self, options: CopilotOptions, proxy: str) -> None:
+    def configure(self, options: AccountOptions) -> None:
         """The configuration was read anew."""
-        self.options, self.shared_proxy = options, proxy
+        self.shared = options
         self._take(self.file)
 
     def shape(self) -> object:
@@ -217,9 +180,10 @@ class CopilotAccount:
 
     def view(self, now: float) -> AccountView:
         """What is shown of it."""
+        lasts = bool(self.login) or self.usable(now)
         if self.file.disabled:
             state = "paused"
-        elif self.refused or not self.login:
+        elif self.refused or not lasts:
             state = "refused"
         elif self.fresh(now):
             state = "ready"
@@ -227,11 +191,11 @@ class CopilotAccount:
             state = "failing" if self.error else "idle"
         return AccountView(
             name=self.file.name,
-            kind=KIND,
+            kind=self.kind.name,
             label=self.file.label,
-            plan=known.type_of(self.file.text("account_type"), self.options.account_type),
+            plan=self.kind.plan(self.file, self.options),
             state=state,
-            expires=self.token.expires if self.token else 0.0,
-            last_error=self.refused or self.error or ("" if self.login else "no github_token"),
+            expires=self.token.expires if self.token and self.token.expires < LAST else 0.0,
+            last_error=self.refused or self.error or ("" if lasts else f"no {self.kind.login_key}"),
             models=len(self.models or ()),
         )

@@ -13,23 +13,22 @@ from typing import TYPE_CHECKING, Final
 import trio
 from msgspec.structs import replace
 
-from proxy.auth import files, github
-from proxy.auth.account import KIND, AccountView, CopilotAccount
+from proxy.auth import files, kinds
+from proxy.auth.account import Account, AccountView
 from proxy.auth.files import AccountFile, BadAccountFile
-from proxy.config.model import Candidate, CopilotOptions
+from proxy.auth.kind import LoginRefused, Models, Unreachable
+from proxy.config.model import AccountOptions, Candidate
 from proxy.errors import Fault, ProxyError, Retry
-from proxy.upstream import copilot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from proxy.clock import Clock
-    from proxy.config.declared import Account
+    from proxy.config import declared
     from proxy.config.model import Credential, WireName
     from proxy.net.api import Transport
     from proxy.telemetry.log import Log
-    from proxy.upstream.copilot_facts import Model
 
 POLL: Final = 1.0
 """Seconds between two looks at the folder and at what is due."""
@@ -59,8 +58,7 @@ class AccountBook:
         transport: Transport,
         clock: Clock,
         log: Log,
-        options: CopilotOptions = CopilotOptions(),  # noqa: B008  # frozen
-        proxy: str = "",
+        options: AccountOptions = AccountOptions(),  # noqa: B008  # frozen
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
@@ -74,13 +72,12 @@ class AccountBook:
         self._clock = clock
         self._log = log
         self._options = options
-        self._proxy = proxy
         self._began = int(clock.now())
         self._stamps: dict[str, files.Stamp] = {}
         self._why_unread = ""
-        self._accounts: dict[str, CopilotAccount] = {}
+        self._accounts: dict[str, Account] = {}
         self._others: dict[str, AccountFile] = {}
-        self._lists: dict[tuple[Model, ...], tuple[Model, ...]] = {}
+        self._lists: dict[Models, Models] = {}
         self._learned: dict[str, WireName] = {}
         self._changed = False
         self._quiet_until = 0.0
@@ -89,13 +86,13 @@ class AccountBook:
 
     # What the rest of the program asks
 
-    def declared(self) -> tuple[Account, ...]:
+    def declared(self) -> tuple[declared.Account, ...]:
         """The accounts as the table takes them; those that are switched off are left out."""
         return tuple(
-            declared
+            entry
             for account in tuple(self._accounts.values())
             if not account.file.disabled
-            for declared in account.declared(self._learned, self._began)
+            for entry in account.declared(self._learned, self._began)
         )
 
     def accounts(self) -> tuple[AccountView, ...]:
@@ -124,8 +121,7 @@ class AccountBook:
                 await self._renew(account)
             now = self._clock.now()
             if not account.usable(now):
-                lasting = bool(account.refused) or not account.login
-                rejected = lasting or account.error.startswith("copilot_no_subscription")
+                rejected = bool(account.refused) or not account.login or account.denied
                 raise _no_token(
                     401 if rejected else 503,
                     None if rejected else max(1.0, account.again - now),
@@ -155,7 +151,7 @@ class AccountBook:
         The table asks there from its next generation on. None: the error says nothing of the kind.
         """
         account = self._accounts.get(candidate.credential.account)
-        if account is None or not _is_elsewhere(error):
+        if account is None or error.status != 400 or not account.kind.is_elsewhere(error):
             return None
         wire = _NEXT.get(candidate.credential.wire)
         model = candidate.model.lower()
@@ -170,13 +166,13 @@ class AccountBook:
         self._log.line("info", "learned", model=candidate.model, wire=wire)
         return replace(candidate, credential=account.credential(wire))
 
-    def configure(self, options: CopilotOptions, proxy: str) -> None:
+    def configure(self, options: AccountOptions) -> None:
         """The configuration was read anew: from now on these hold."""
-        if (options, proxy) == (self._options, self._proxy):
+        if options == self._options:
             return
-        self._options, self._proxy = options, proxy
+        self._options = options
         for account in tuple(self._accounts.values()):
-            account.configure(options, proxy)
+            account.configure(options)
 
     # Files
 
@@ -231,7 +227,8 @@ class AccountBook:
 
     def _put(self, file: AccountFile, *, new: bool) -> None:
         self._stamps[file.name] = file.stamp
-        if file.kind != KIND:
+        kind = kinds.get(file.kind)
+        if kind is None:
             self._drop(file.name)
             self._others[file.name] = file
             if new:
@@ -239,8 +236,8 @@ class AccountBook:
             return
         self._others.pop(file.name, None)
         account = self._accounts.get(file.name)
-        if account is None:
-            self._accounts[file.name] = CopilotAccount(file, self._options, self._proxy)
+        if account is None or account.kind is not kind:
+            self._accounts[file.name] = Account(kind, file, self._options)
         else:
             before = account.shape()
             account.reread(file)
@@ -248,9 +245,11 @@ class AccountBook:
                 return  # a new token alone, written by us or another program
         self._changed = True
 
-    async def _write(self, account: CopilotAccount, changes: dict[str, object]) -> None:
+    async def _write(self, account: Account, changes: dict[str, object]) -> None:
+        """What cannot be written now is tried again: a login that was renewed may be the only copy."""
         if not changes:
             return
+        account.unsaved = {}
         name = account.file.name
         try:
             file = await trio.to_thread.run_sync(partial(files.update, self.folder, name, changes))
@@ -259,6 +258,7 @@ class AccountBook:
         except (BadAccountFile, OSError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             self._log.line("warn", "account", file=name, unsaved=reason or "")
+            account.unsaved = changes
             return
         # Our own write is no change to read again, unless somebody else wrote too.
         account.file = file
@@ -282,9 +282,10 @@ class AccountBook:
                     await self._tick(nursery)
             finally:
                 self._nursery = None
-                calls = copilot.PROVIDER.calls
-                if any(calls.values()):
-                    self._log.line("info", "copilot", user=calls[b"user"], agent=calls[b"agent"])
+                for kind in kinds.loaded():
+                    counts = kind.counts()
+                    if any(counts.values()):
+                        self._log.line("info", kind.name, **counts)
 
     def attach(self, nursery: trio.Nursery) -> None:
         """For a command, in place of `run`: exchanges may run in `nursery`; nothing is watched."""
@@ -315,6 +316,8 @@ class AccountBook:
             self._unread(error)
         now = self._clock.now()
         for account in self._accounts.values():
+            if account.unsaved:
+                nursery.start_soon(self._write, account, account.unsaved)
             if account.file.disabled or account.renewing is not None or not account.may_ask(now):
                 continue
             if account.token is not None and account.renew_at <= now < account.used + _BUSY:
@@ -344,11 +347,11 @@ class AccountBook:
             self._troubles = troubles
             self.on_trouble(troubles)
 
-    async def _renew_ahead(self, account: CopilotAccount) -> None:
+    async def _renew_ahead(self, account: Account) -> None:
         async with self._places:
             await self._renew(account)
 
-    async def _renew(self, account: CopilotAccount) -> None:
+    async def _renew(self, account: Account) -> None:
         """Waits for the one exchange of this account that runs, or starts it.
 
         It runs in `run`'s nursery: a client that leaves ends its own waiting, not the exchange.
@@ -360,22 +363,29 @@ class AccountBook:
             self._nursery.start_soon(self._exchange, account)
         await account.renewing.wait()
 
-    async def _exchange(self, account: CopilotAccount) -> None:
+    async def _exchange(self, account: Account) -> None:
         changes: dict[str, object] = {}
+        before = account.token
         login = account.login
         try:
-            token = await github.exchange(self._transport, login, account.options, account.proxy)
+            await self._catch_up(account.file.name)
+            login = account.login
+            if account.token is not before and account.fresh(self._clock.now()):
+                return  # another process renewed it
+            token = await account.kind.exchange(
+                self._transport, login, account.file, account.options
+            )
             # A file that was replaced meanwhile holds another login, whose token this is not.
             if account.login == login:
                 changes = account.succeeded(token, self._clock.now())
                 self._log.line("info", "account", file=account.file.name, renewed="yes")
-        except github.LoginRefused as refused:
+        except LoginRefused as refused:
             if account.login == login:
                 now = self._clock.now()
                 changes = account.rejected(refused.why, now, lasting=refused.lasting)
             self._log.line("warn", "account", file=account.file.name, refused=refused.why)
-        except github.Unreachable as failure:
-            account.failed(failure.why, self._clock.now())
+        except Unreachable as failure:
+            account.failed(failure.why, self._clock.now(), failure.after)
             self._log.line("warn", "account", file=account.file.name, failed=failure.why)
         except Exception as error:  # noqa: BLE001  # a background task: one account fails, not the server
             account.failed("a fault of this program; see the log", self._clock.now())
@@ -386,11 +396,20 @@ class AccountBook:
                 done.set()
         await self._write(account, changes)
 
-    async def _models(self, account: CopilotAccount, done: trio.Event) -> None:
+    async def _catch_up(self, name: str) -> None:
+        """Reads one file anew: a login that another process has renewed must not be used twice."""
+        try:
+            file = await trio.to_thread.run_sync(files.read, self.folder, name)
+        except (OSError, BadAccountFile):
+            return  # the next look at the folder says what became of it
+        if self._stamps.get(name) != file.stamp:
+            self._put(file, new=False)
+
+    async def _models(self, account: Account, done: trio.Event) -> None:
         """Asks for the account's own list; the built-in one holds until it comes."""
         account.models_at = max(self._clock.now(), 1.0)
         try:
-            if account.file.disabled:
+            if account.file.disabled or not account.kind.has_list:
                 return
             async with self._places:
                 used, credential = account.used, account.credential("chat")
@@ -398,9 +417,9 @@ class AccountBook:
                     issued = await self.ready(credential)
                 finally:
                     account.used = used
-                models = await github.models(self._transport, issued)
-        except (ProxyError, github.Unreachable) as failure:
-            why = failure.why if isinstance(failure, github.Unreachable) else failure.message
+                models = await account.kind.models(self._transport, issued)
+        except (ProxyError, Unreachable) as failure:
+            why = failure.why if isinstance(failure, Unreachable) else failure.message
             self._log.line("warn", "account", file=account.file.name, models=why)
             return
         except Exception as error:  # noqa: BLE001  # a background task, as above
@@ -440,11 +459,3 @@ def _no_token(status: int, retry_after: float | None = None) -> ProxyError:
         retry=Retry.CREDENTIAL,
         retry_after=retry_after,
     )
-
-
-def _is_elsewhere(error: ProxyError) -> bool:
-    """`unsupported_api_for_model`, by code or by the words that come with it."""
-    if error.status != 400:
-        return False
-    body = error.body[:4096]
-    return b"unsupported_api_for_model" in body or b"not accessible via the /" in body

@@ -14,6 +14,7 @@ import trio
 from msgspec import Struct
 
 from proxy.auth import github
+from proxy.auth.kind import LoginRefused, Unreachable
 from proxy.jsonio import encode
 from proxy.net.api import Headers, UpstreamBroken
 from proxy.net.fetch import Answer, fetch
@@ -145,9 +146,9 @@ async def finish(transport: Transport, token: Secret, options: CopilotOptions, p
     """Checks that the login gives Copilot, and asks whose it is. Raises LoginFailed."""
     try:
         await github.exchange(transport, token, options, proxy)
-    except github.LoginRefused as refused:
+    except LoginRefused as refused:
         raise LoginFailed(f"this GitHub account has no Copilot: {refused.why}") from None
-    except github.Unreachable as failure:
+    except Unreachable as failure:
         raise LoginFailed(f"Copilot could not be checked: {failure.why}") from None
     username, email = await github.user(transport, token, options, proxy)
     return Login(github_token=token, username=username, email=email)

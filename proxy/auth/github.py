@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
+from proxy.auth.kind import LAST, LoginRefused, Token, Unreachable
 from proxy.net.api import Headers, UpstreamBroken
 from proxy.net.fetch import Answer, fetch
 from proxy.secret import Secret
@@ -19,36 +20,6 @@ if TYPE_CHECKING:
     from proxy.net.api import Transport
 
 _LONGEST: Final = 200
-_LAST: Final = 32503680000.0
-"""The year 3000: what says later is no time in seconds."""
-
-
-class Token(Struct, frozen=True):
-    """What Copilot is called with. `expires`: unix seconds; `refresh_in`: seconds, 0 = not said."""
-
-    value: Secret
-    expires: float
-    refresh_in: float = 0.0
-    base_url: str = ""
-    """The address that GitHub names for this account."""
-    plan: str = ""
-
-
-class LoginRefused(Exception):  # noqa: N818  # reads as what happened
-    """GitHub does not accept the login. `lasting`: asking again is of no use."""
-
-    def __init__(self, why: str, *, lasting: bool) -> None:
-        super().__init__(why)
-        self.why = why
-        self.lasting = lasting
-
-
-class Unreachable(Exception):  # noqa: N818  # reads as what happened
-    """No usable answer this time; nothing is known of the login."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
 
 
 class _Endpoints(Struct):
@@ -60,7 +31,6 @@ class _Token(Struct):
     expires_at: float
     refresh_in: float = 0.0
     endpoints: _Endpoints | None = None
-    sku: str = ""
 
 
 class _User(Struct):
@@ -90,7 +60,7 @@ async def exchange(
         found = _token.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Unreachable("copilot_upstream_error: GitHub's answer is no token") from None
-    times = 0.0 < found.expires_at < _LAST and found.refresh_in < _LAST
+    times = 0.0 < found.expires_at < LAST and found.refresh_in < LAST
     if not times or not found.token.isascii() or not found.token.isprintable() or not found.token:
         raise Unreachable("copilot_upstream_error: GitHub's answer is no token")
     return Token(
@@ -98,7 +68,6 @@ async def exchange(
         expires=found.expires_at,
         refresh_in=found.refresh_in,
         base_url=_address(found.endpoints.api if found.endpoints else "", api),
-        plan=found.sku[:_LONGEST],
     )
 
 

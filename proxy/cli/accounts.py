@@ -64,8 +64,7 @@ def _book(options: argparse.Namespace, transport: Transport) -> AccountBook:
         transport=transport,
         clock=Clock(),
         log=Log(descriptor=-1),
-        options=loaded.declared.copilot,
-        proxy=loaded.settings.proxy_url,
+        options=loaded.account_options,
     )
 
 

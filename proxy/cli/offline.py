@@ -22,8 +22,7 @@ def with_accounts(loaded: Loaded) -> Loaded:
         transport=Transport(),
         clock=Clock(),
         log=Log(descriptor=-1),
-        options=loaded.declared.copilot,
-        proxy=loaded.settings.proxy_url,
+        options=loaded.account_options,
     )
     book.load()
     return routing.with_accounts(loaded, book.declared())

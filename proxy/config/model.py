@@ -61,6 +61,14 @@ class CopilotOptions(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class AccountOptions(Struct, frozen=True, kw_only=True):
+    """What the configuration says of accounts that log in."""
+
+    copilot: CopilotOptions = CopilotOptions()
+    proxy: str = ""
+    """URL; empty = direct."""
+
+
 class Credential(Struct, frozen=True, kw_only=True):
     """One key at one base URL: what a request needs to be sent. State lives in `accounts/`, by `id`.
 

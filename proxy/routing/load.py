@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from proxy.config import load as files
 from proxy.config.declared import Declared
-from proxy.config.model import Settings, Warning_
+from proxy.config.model import AccountOptions, Settings, Warning_
 from proxy.routing.build import build
 from proxy.routing.table import Table
 
@@ -38,6 +38,11 @@ class Loaded(Struct, frozen=True, kw_only=True):
     texts: dict[str, bytes] = {}
     folders: tuple[str, ...] = ()
     environ: Mapping[str, str] = {}
+
+    @property
+    def account_options(self) -> AccountOptions:
+        """What accounts that log in go by."""
+        return AccountOptions(copilot=self.declared.copilot, proxy=self.settings.proxy_url)
 
 
 def load(

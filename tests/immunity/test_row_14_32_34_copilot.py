@@ -12,7 +12,7 @@ import trio
 from proxy.accounts.pool import Pool
 from proxy.auth.book import AccountBook
 from proxy.config.declared import Declared
-from proxy.config.model import CopilotOptions, Settings
+from proxy.config.model import AccountOptions, CopilotOptions, Settings
 from proxy.exchange import Live, run
 from proxy.routing.build import build
 from proxy.telemetry.log import Log
@@ -101,7 +101,7 @@ async def world(folder, options=None, **token):
         transport=mock,
         clock=clock,
         log=Log(descriptor=-1),
-        options=options or CopilotOptions(),
+        options=AccountOptions(copilot=options or CopilotOptions()),
     )
     book.load()
     live = Live(

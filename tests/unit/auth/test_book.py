@@ -14,7 +14,7 @@ from proxy.accounts.pool import Pool
 from proxy.auth import files
 from proxy.auth.book import AccountBook
 from proxy.config.declared import Declared
-from proxy.config.model import Candidate, CopilotOptions
+from proxy.config.model import AccountOptions, Candidate, CopilotOptions
 from proxy.errors import ProxyError
 from proxy.net.api import UpstreamBroken
 from proxy.routing.build import build
@@ -47,7 +47,7 @@ async def running(folder, *tokens, options=None, log=None, **more):
         transport=github,
         clock=clock,
         log=log or Log(descriptor=-1),
-        options=options or CopilotOptions(),
+        options=AccountOptions(copilot=options or CopilotOptions()),
     )
     book.load()
     async with trio.open_nursery() as nursery:
@@ -248,7 +248,8 @@ async def test_new_settings_hold_from_the_next_request_on(tmp_path, autojump_clo
     put(tmp_path)
     async with running(tmp_path) as (book, _):
         await book.ready(credential(book))
-        book.configure(CopilotOptions(base_url="https://new.test"), "http://proxy:1")
+        copilot = CopilotOptions(base_url="https://new.test")
+        book.configure(AccountOptions(copilot=copilot, proxy="http://proxy:1"))
         told = await book.ready(credential(book))
         assert (told.base_url, told.proxy) == ("https://new.test", "http://proxy:1")
         assert told.key

@@ -1,0 +1,139 @@
+"""What one kind of account is: how its files, tokens and models work. One module each under `kinds/`.
+
+A kind holds no state: `Account` does, and `AccountBook` owns every task. Sheets: `_shared` and the
+provider's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from msgspec import Struct
+
+from proxy.auth.files import rfc3339, seconds_of
+from proxy.secret import Secret
+
+if TYPE_CHECKING:
+    from proxy.auth.account import Account
+    from proxy.auth.files import AccountFile
+    from proxy.config import declared
+    from proxy.config.model import AccountOptions, Credential, WireName
+    from proxy.errors import ProxyError
+    from proxy.net.api import Transport
+
+LAST: Final = 32503680000.0
+"""The year 3000: what says later is no time in seconds."""
+
+Models: TypeAlias = tuple[Struct, ...]
+"""An account's own list, as its kind keeps it; hashable."""
+
+
+class Token(Struct, frozen=True):
+    """What a service is called with. `expires`: unix seconds; `refresh_in`: seconds, 0 = not said."""
+
+    value: Secret
+    expires: float
+    refresh_in: float = 0.0
+    base_url: str = ""
+    """The address that the service names for this account."""
+    login: Secret = Secret("")
+    """What the next token is asked with, where the service gave a new one."""
+    keys: dict[str, str] = {}
+    """Texts that came with it, by their key in the account's file."""
+
+
+class LoginRefused(Exception):  # noqa: N818  # reads as what happened
+    """The service does not accept the login. `lasting`: asking again is of no use."""
+
+    def __init__(self, why: str, *, lasting: bool) -> None:
+        super().__init__(why)
+        self.why = why
+        self.lasting = lasting
+
+
+class Unreachable(Exception):  # noqa: N818  # reads as what happened
+    """No usable answer this time; nothing is known of the login."""
+
+    def __init__(self, why: str, after: float = 0.0) -> None:
+        super().__init__(why)
+        self.why = why
+        self.after = after
+        """Seconds that the service wants to be left alone; 0 = it did not say."""
+
+
+class Kind:
+    """The defaults are those of files with `access_token`, `refresh_token` and `expired`."""
+
+    name = ""
+    """`type` of its files, and the provider whose rotation they join."""
+    login_key = "refresh_token"
+    """The key of a file with which tokens are asked."""
+    lead = 300.0
+    """Seconds before its end at which a token is renewed, where the service says no other time."""
+    has_list = False
+    """Whether the service tells which models an account has; otherwise the built-in list holds."""
+
+    def stored(self, file: AccountFile) -> Token | None:
+        """The token that stands in the file."""
+        value = file.text("access_token")
+        if not value or not value.isascii():
+            return None
+        ends = file.text("expired")
+        return Token(Secret(value), seconds_of(ends) if ends else LAST)
+
+    def saved(self, token: Token, now: float) -> dict[str, object]:
+        """What is written to the file when a token came; None takes a key out."""
+        found: dict[str, object] = {
+            "access_token": token.value.reveal(),
+            "expired": rfc3339(token.expires),
+            "last_refresh": rfc3339(now),
+            **token.keys,
+        }
+        if token.login:
+            found[self.login_key] = token.login.reveal()
+        return found
+
+    def plan(self, file: AccountFile, options: AccountOptions) -> str:  # noqa: ARG002  # most have none
+        """What the account is, in the service's own word."""
+        return file.text("plan_type")
+
+    def proxy(self, options: AccountOptions) -> str:
+        """Which proxy the configuration names for accounts of this kind."""
+        return options.proxy
+
+    def credential(
+        self, file: AccountFile, token: Token | None, options: AccountOptions, wire: WireName
+    ) -> Credential:
+        """How requests are sent, but for the key: id, provider, wire, address, headers."""
+        raise NotImplementedError
+
+    def declared(
+        self, account: Account, learned: dict[str, WireName], now: int
+    ) -> list[declared.Account]:
+        """For the table: the main credential with its models, and one per further wire.
+
+        `learned`: wires that the service told in errors, by lower-case model; `now`: unix seconds.
+        """
+        raise NotImplementedError
+
+    async def exchange(
+        self, transport: Transport, login: Secret, file: AccountFile, options: AccountOptions
+    ) -> Token:
+        """A new token. The options' proxy is the account's. Raises LoginRefused, Unreachable."""
+        raise NotImplementedError
+
+    async def models(
+        self,
+        transport: Transport,
+        credential: Credential,
+    ) -> Models:
+        """The account's own list, asked with a credential that is ready. Raises Unreachable."""
+        raise NotImplementedError
+
+    def counts(self) -> dict[str, int]:
+        """What is logged when the server ends."""
+        return {}
+
+    def is_elsewhere(self, error: ProxyError) -> bool:  # noqa: ARG002  # most serve on one wire
+        """Whether an answer of status 400 says that the model is served on another wire."""
+        return False
