@@ -172,8 +172,6 @@ INERT: Final[dict[str, str]] = {
     "grok": "Grok accounts are not available yet",
     "kiro": "Kiro accounts are not available yet",
     "kiro-preferred-endpoint": "Kiro accounts are not available yet",
-    "oauth-excluded-models": "accounts with a login are not available yet",
-    "oauth-model-mappings": "accounts with a login are not available yet",
     "ampcode": "the Amp proxy is not available yet",
     "amp-upstream-url": "the Amp proxy is not available yet",
     "amp-upstream-api-key": "the Amp proxy is not available yet",

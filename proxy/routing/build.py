@@ -135,7 +135,7 @@ class _Builder:
     def _account(
         self, account: Account
     ) -> Iterator[tuple[str, Candidate, ListedModel, Effort | None]]:
-        for id, candidate, listed, effort in self._own(account):
+        for id, candidate, listed, effort in self._mapped(account):
             if account.prefix:
                 prefixed = f"{account.prefix}/{id}"
                 yield prefixed, candidate, replace(listed, id=prefixed), effort
@@ -143,8 +143,22 @@ class _Builder:
             if not account.prefix or not self._declared.force_prefix or account.prefix == id:
                 yield id, candidate, listed, effort
 
+    def _mapped(
+        self, account: Account
+    ) -> Iterator[tuple[str, Candidate, ListedModel, Effort | None]]:
+        """Its own models under the names that `oauth-model-mappings` gives those of logins."""
+        mappings = self._declared.mappings.get(account.group, ()) if _logs_in(account) else ()
+        named = {mapping.name.lower(): mapping for mapping in mappings}
+        for id, candidate, listed, effort in self._own(account):
+            mapping = named.get(id.lower())
+            if mapping is not None:
+                yield mapping.alias, candidate, replace(listed, id=mapping.alias), effort
+            if mapping is None or mapping.fork:
+                yield id, candidate, listed, effort
+
     def _own(self, account: Account) -> Iterator[tuple[str, Candidate, ListedModel, Effort | None]]:
-        excluded = [Pattern(glob) for glob in account.excluded]
+        globs = self._declared.excluded.get(account.group, ()) if _logs_in(account) else ()
+        excluded = [Pattern(glob) for glob in (*account.excluded, *globs)]
         if account.listed:
             models = list(account.listed)
         elif account.models:
@@ -294,6 +308,10 @@ class _Builder:
             output=route.output or capability.output,
             capability=capability,
         )
+
+
+def _logs_in(account: Account) -> bool:
+    return bool(account.credential.account)
 
 
 def _effort(credential: Credential, model: str) -> tuple[str, Effort | None]:
