@@ -398,8 +398,8 @@ def _reasoning(body: Body, request: Request, target: Target) -> None:
             node["summary"] = said.summary
         elif said.include or (said.include is None and not own and (effort != "none" or codex)):
             node["summary"] = "auto"
-    if codex and not own and said is None:
-        # The backend's models always think; what it sends by default is no summary at all.
+    if codex and not own and said is None and target.capability.thinking:
+        # The backend's own models always think; what it sends by default is no summary at all.
         node = {"effort": "medium", "summary": "auto"}
     if node:
         body["reasoning"] = node

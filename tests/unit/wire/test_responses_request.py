@@ -3,7 +3,17 @@
 import msgspec
 import pytest
 
-from proxy.convo.model import Message, Opaque, Request, Text, Thinking, Tool, ToolResult, ToolUse
+from proxy.convo.model import (
+    Capability,
+    Message,
+    Opaque,
+    Request,
+    Text,
+    Thinking,
+    Tool,
+    ToolResult,
+    ToolUse,
+)
 from proxy.errors import ProxyError
 from proxy.jsonio import decode, encode
 from proxy.wire import get
@@ -231,3 +241,12 @@ def test_codex_shape_of_a_text_input():
     codex.shape(body)
     assert decode(encode(body))["input"][0]["content"] == [{"type": "input_text", "text": "hi"}]
     assert body["instructions"] == ""
+
+
+@pytest.mark.parametrize(
+    ("thinking", "sent"), [(True, {"effort": "medium", "summary": "auto"}), (None, None)]
+)
+def test_only_models_that_are_known_to_think_get_an_effort_that_nobody_asked_for(thinking, sent):
+    request = Request("m", [Message("user", [Text("hi")])], origin="chat")
+    target = Target(model="m", provider="codex", capability=Capability(thinking=thinking))
+    assert WIRE.encode_request(request, target, []).get("reasoning") == sent
