@@ -3,6 +3,7 @@ the reference did, but for the differences on the rules of `tests/wire_deviation
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import subprocess
@@ -39,6 +40,8 @@ def compare(tmp_path_factory):
     command += ["--server", server, "--json", str(result)]
 
     def run(names, jobs):
+        # Minutes of silence are no hang here.
+        faulthandler.cancel_dump_traceback_later()
         subprocess.run(
             [*command, "--jobs", str(jobs), *names],
             env={**os.environ, "SHIV_ROOT": str(scratch / "root")},
