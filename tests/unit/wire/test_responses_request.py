@@ -244,9 +244,18 @@ def test_codex_shape_of_a_text_input():
 
 
 @pytest.mark.parametrize(
-    ("thinking", "sent"), [(True, {"effort": "medium", "summary": "auto"}), (None, None)]
+    ("model", "thinking", "asked"),
+    [
+        ("m", True, True),
+        ("m", None, False),
+        ("gpt-4.1", None, False),
+        ("gpt-7-codex", None, True),
+        ("openai/o5", None, True),
+        ("gpt-5-chat", False, False),
+    ],
 )
-def test_only_models_that_are_known_to_think_get_an_effort_that_nobody_asked_for(thinking, sent):
+def test_only_models_that_think_get_an_effort_that_nobody_asked_for(model, thinking, asked):
     request = Request("m", [Message("user", [Text("hi")])], origin="chat")
-    target = Target(model="m", provider="codex", capability=Capability(thinking=thinking))
+    target = Target(model=model, provider="codex", capability=Capability(thinking=thinking))
+    sent = {"effort": "medium", "summary": "auto"} if asked else None
     assert WIRE.encode_request(request, target, []).get("reasoning") == sent
