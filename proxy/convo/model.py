@@ -271,6 +271,8 @@ class Answer(Struct, omit_defaults=True):
     service_tier: str = ""
     error: ErrorInfo | None = None
     """An answer that is itself an error (200 with an error inside, `response.failed`)."""
+    own: Raw | None = None
+    """The answer as its upstream's last event has it whole, for a client of that wire (Responses)."""
 
 
 class ErrorInfo(Struct, omit_defaults=True):

@@ -45,6 +45,8 @@ def restore_events(events: list[ev.Event], names: dict[str, str]) -> None:
 
 def restore_answer(answer: Answer, names: dict[str, str]) -> None:
     """Gives the calls of a whole answer their own names, in place."""
+    if names:
+        answer.own = None
     for choice in answer.choices:
         for part in choice.parts:
             if isinstance(part, ToolUse):

@@ -2,7 +2,8 @@
 
 Rules (https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking): a budget is at least
 1024 tokens and below `max_tokens`; with thinking on, temperature is 1, `top_k` is absent, `top_p` is
-0.95 to 1, and no tool may be forced. Models that take effort words think adaptively, without budgets.
+0.95 to 1, and no tool may be forced. Claude models that take effort words think adaptively, without
+budgets; what other services serve under this API (GLM, Kimi, MiniMax) knows budgets only.
 With a budget the assistant turn before tool results must begin with its thinking.
 """
 
@@ -19,6 +20,8 @@ from proxy.wire.base import Target
 
 MAX_TOKENS: Final = 32000
 """`max_tokens` where the client named none; the API requires one."""
+_OWN: Final = "claude"
+"""In the name of every model of Anthropic's own."""
 _LEAST_BUDGET: Final = 1024
 _LEAST_TOP_P: Final = 0.95
 _THOUGHTS: Final = ("thinking", "redacted_thinking")
@@ -33,7 +36,7 @@ def set_reasoning(body: Body, reasoning: Reasoning, target: Target, lost: list[L
         if reasoning.effort != "none" and reasoning.budget != 0:
             lost.append(Lost("reasoning", f"{target.model} does not think"))
         return
-    if capability.levels:
+    if capability.levels and _OWN in target.model.lower():
         thinking = _set_words(body, reasoning, capability)
     else:
         thinking = _budgeted(reasoning, capability)

@@ -172,7 +172,7 @@ class _Message:
             case ToolUse():
                 self.calls.append(self._call(part))
             case Media(kind="image"):
-                self._images.append(answer_image(part))
+                self._images.append({"index": len(self._images), **answer_image(part)})
             case Media(kind="audio") if part.data:
                 self._audio = {"data": part.data}
             case Media():

@@ -166,7 +166,8 @@ class _Writer:
     def __init__(self, request: Request, target: Target, lost: list[Lost]) -> None:
         self._request = request
         self._own = request.origin == "gemini"
-        self._checks = thinking.is_gemini_3(target.model)
+        self._checks = thinking.checks_signatures(target.model)
+        self._media_inside = thinking.is_gemini_3(target.model)
         self._lost = lost
         self._late_system: list[WirePart] = []
         self._called: dict[str, str] = {}
@@ -341,7 +342,8 @@ class _Writer:
         if found is None:
             self._lose("messages.tool_result", "a file of another provider has no address here")
             return
-        inside = self._own or (self._checks and part.data and part.mime.startswith(_RESULT_MEDIA))
+        plain = bool(part.data) and part.mime.startswith(_RESULT_MEDIA)
+        inside = self._own or (self._media_inside and plain)
         (own if inside else media).append(found)
 
 

@@ -1,4 +1,4 @@
-"""`thinkingConfig` for an upstream model: `thinkingLevel` for Gemini 3, `thinkingBudget` before it."""
+"""`thinkingConfig` for an upstream model: `thinkingLevel` from Gemini 3 on, `thinkingBudget` before it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from proxy.convo.model import Reasoning
 from proxy.convo.thinking import budget_of, effort_of, nearest
 from proxy.wire.base import Target
 
-_GEMINI_3: Final = re.compile(r"(?:^|/)gemini[_-]?3(?:[._-]|$)", re.IGNORECASE)
+_GEMINI_3: Final = re.compile(r"(?:^|/)gemini[_-]?(?:[3-9]|\d\d)(?:[._-]|$)", re.IGNORECASE)
 _PRO_LEVELS: Final = ("low", "high")
 _FLASH_LEVELS: Final = ("minimal", "low", "medium", "high")
 _MOST: Final = 32768
@@ -17,8 +17,13 @@ _MOST: Final = 32768
 
 
 def is_gemini_3(model: str) -> bool:
-    """Whether a model takes `thinkingLevel` and checks the signatures of calls."""
+    """Whether a model is of Gemini's third generation or a later one: it takes `thinkingLevel`."""
     return _GEMINI_3.search(model) is not None
+
+
+def checks_signatures(model: str) -> bool:
+    """Whether a model refuses calls without a signature; a name for the newest one may stand for it."""
+    return is_gemini_3(model) or model.lower().endswith("-latest")
 
 
 def thinking_config(reasoning: Reasoning, target: Target, *, own: bool) -> dict[str, object] | None:

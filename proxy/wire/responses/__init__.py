@@ -47,6 +47,8 @@ class Responses:
 
     def encode_answer(self, answer: Answer, context: AnswerContext) -> bytes:
         """As `Wire`."""
+        if answer.own is not None:
+            return bytes(answer.own)
         return stream_out.encode_answer(unfold(answer), context)
 
     def encode_error(self, error: ProxyError) -> bytes:

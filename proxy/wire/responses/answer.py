@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 from msgspec import Raw
 
@@ -20,7 +22,7 @@ from proxy.convo.model import (
     Usage,
 )
 from proxy.errors import Fault, ProxyError, Retry
-from proxy.jsonio import text_of
+from proxy.jsonio import encode, raw_of, text_of, top_level
 from proxy.wire import sse
 from proxy.wire.responses import types
 from proxy.wire.responses.content import parts_of, picture
@@ -39,13 +41,30 @@ class _Wrapped(msgspec.Struct):
 _wrapped = msgspec.json.Decoder(_Wrapped)
 
 
+class _Told(msgspec.Struct):
+    """An event, as far as it tells a whole item or the whole response."""
+
+    type: str = ""
+    output_index: int = 0
+    item: Raw = types.ABSENT
+    response: Raw = types.ABSENT
+
+
+_told = msgspec.json.Decoder(_Told)
+_ITEM: Final = "response.output_item.done"
+_LAST: Final = ("response.completed", "response.incomplete", "response.done")
+_TOLD: Final = ("", _ITEM, *_LAST)
+
+
 def decode_answer(body: bytes) -> Answer:
     """A response object, bare or inside its last event, or a whole stream of events."""
     if sse.looks_like_sse(body):
         from proxy.wire.responses.stream import StreamDecoder  # circular otherwise
 
         decoder = StreamDecoder()
-        return fold(decoder.feed(body) + decoder.eof())
+        answer = fold(decoder.feed(body) + decoder.eof())
+        answer.own = _last_object(body)
+        return answer
     try:
         outer = _wrapped.decode(body)
         wrapped = types.given(outer.response) and not outer.object
@@ -62,6 +81,30 @@ def decode_answer(body: bytes) -> Answer:
             kind="bad_answer",
             retry=Retry.CREDENTIAL,
         ) from None
+
+
+def _last_object(body: bytes) -> Raw | None:
+    """The response object of a stream's terminal event; None where there is none or it is malformed.
+
+    The Codex backend leaves `output` empty there: the items of the stream are put in.
+    """
+    parser = sse.SseParser()
+    items: dict[int, Raw] = {}
+    try:
+        for name, data in parser.feed(body) + parser.eof():
+            if name.decode() not in _TOLD:
+                continue
+            told = _told.decode(data)
+            if told.type == _ITEM:
+                items[told.output_index] = told.item
+            elif told.type in _LAST:
+                said = top_level(bytes(told.response))
+                if items and bytes(raw_of(said.get("output"))) in (b"null", b"[]"):
+                    said["output"] = [items[place] for place in sorted(items)]
+                return Raw(encode(said))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, sse.SseOverflow):
+        return None
+    return None
 
 
 def _answer(said: types.ResponseBody, raw: bytes) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from msgspec import Raw
@@ -42,6 +43,7 @@ _UNSAYABLE: Final = (
     "frequency_penalty",
     "modalities",
 )
+_THINKING: Final = re.compile(r"(?:^|/)(?:gpt-(?:[5-9]|\d\d)|o\d|codex)", re.IGNORECASE)
 _ENCRYPTED: Final = "reasoning.encrypted_content"
 _OUTPUT_TYPES: Final = {
     "function_call": "function_call_output",
@@ -398,11 +400,17 @@ def _reasoning(body: Body, request: Request, target: Target) -> None:
             node["summary"] = said.summary
         elif said.include or (said.include is None and not own and (effort != "none" or codex)):
             node["summary"] = "auto"
-    if codex and not own and said is None:
-        # The backend's models always think; what it sends by default is no summary at all.
+    if codex and not own and said is None and _thinks(target):
+        # The backend's own models always think; what it sends by default is no summary at all.
         node = {"effort": "medium", "summary": "auto"}
     if node:
         body["reasoning"] = node
+
+
+def _thinks(target: Target) -> bool:
+    """Whether a model thinks; one that is not known, by its name. Others refuse `reasoning`."""
+    known = target.capability.thinking
+    return _THINKING.search(target.model) is not None if known is None else known
 
 
 def _text(body: Body, request: Request) -> None:

@@ -34,7 +34,7 @@ def decode(**fields):
 
 
 def sent(request, lost=None, **capability):
-    target = Target(model="up", capability=Capability(**capability))
+    target = Target(model="claude-up", capability=Capability(**capability))
     return json.loads(encode(WIRE.encode_request(request, target, [] if lost is None else lost)))
 
 
@@ -461,6 +461,13 @@ def test_words_for_models_that_take_words():
     assert body["output_config"] == {"effort": "high"}
     assert {e.path for e in lost} == {"temperature", "top_k"}
     assert not {"temperature", "top_k"} & body.keys()
+
+
+def test_other_services_models_take_budgets_though_they_take_words_elsewhere():
+    target = Target(model="glm-4.7", capability=Capability(levels=("low", "high")))
+    body = WIRE.encode_request(chat(user("q"), reasoning=Reasoning(effort="low")), target, [])
+    assert body["thinking"] == {"type": "enabled", "budget_tokens": 1024}
+    assert "output_config" not in body
 
 
 def test_a_forced_tool_leaves_thinking_out():

@@ -1,11 +1,11 @@
-"""What clients of Chat Completions insist on in tool call fragments."""
+"""What clients of Chat Completions insist on in calls and images."""
 
 from __future__ import annotations
 
 import msgspec
 
 from proxy.convo import events as ev
-from proxy.convo.model import Finish, ToolUse
+from proxy.convo.model import Answer, Choice, Finish, Media, ToolUse
 from proxy.wire import get
 from proxy.wire.base import AnswerContext
 
@@ -35,3 +35,12 @@ def test_every_fragment_of_a_call_has_a_function() -> None:
     assert all("function" in call for call in calls)
     assert "".join(call["function"].get("arguments", "") for call in calls) == '{"command":"ls"}'
     assert any(call.get("extra_content") for call in calls)
+
+
+def test_images_of_a_whole_answer_are_numbered() -> None:
+    """As those of a stream are, by which clients put them together."""
+    context = AnswerContext(request=None, model="m", stream=False, now=7, id="ab" * 12)
+    images = [Media("image", "image/png", data="aGk="), Media("image", "image/png", data="aG8=")]
+    out = msgspec.json.decode(get("chat").encode_answer(Answer([Choice([*images])]), context))
+    listed = out["choices"][0]["message"]["images"]
+    assert [image["index"] for image in listed] == [0, 1]

@@ -431,9 +431,13 @@ def test_arguments_are_an_object(text, args):
     assert body["contents"][0]["parts"][0]["functionCall"]["args"] == args
 
 
-def test_skip_signature_on_the_first_call_only_and_for_gemini_3_only():
+@pytest.mark.parametrize(
+    "model",
+    ["gemini-3-pro-preview", "models/gemini-3.5-flash", "gemini-4-pro", "gemini-flash-latest"],
+)
+def test_skip_signature_on_the_first_call_only_and_from_gemini_3_on_only(model):
     turn = Message("assistant", [ToolUse("1", "a", "{}"), ToolUse("2", "b", "{}")])
-    parts = encode(convo(turn), "gemini-3-pro-preview")["contents"][0]["parts"]
+    parts = encode(convo(turn), model)["contents"][0]["parts"]
     assert [p.get("thoughtSignature") for p in parts] == [signatures.SKIP, None]
     parts = encode(convo(turn), "gemini-2.5-pro")["contents"][0]["parts"]
     assert not any("thoughtSignature" in p for p in parts)

@@ -3,7 +3,17 @@
 import msgspec
 import pytest
 
-from proxy.convo.model import Message, Opaque, Request, Text, Thinking, Tool, ToolResult, ToolUse
+from proxy.convo.model import (
+    Capability,
+    Message,
+    Opaque,
+    Request,
+    Text,
+    Thinking,
+    Tool,
+    ToolResult,
+    ToolUse,
+)
 from proxy.errors import ProxyError
 from proxy.jsonio import decode, encode
 from proxy.wire import get
@@ -231,3 +241,21 @@ def test_codex_shape_of_a_text_input():
     codex.shape(body)
     assert decode(encode(body))["input"][0]["content"] == [{"type": "input_text", "text": "hi"}]
     assert body["instructions"] == ""
+
+
+@pytest.mark.parametrize(
+    ("model", "thinking", "asked"),
+    [
+        ("m", True, True),
+        ("m", None, False),
+        ("gpt-4.1", None, False),
+        ("gpt-7-codex", None, True),
+        ("openai/o5", None, True),
+        ("gpt-5-chat", False, False),
+    ],
+)
+def test_only_models_that_think_get_an_effort_that_nobody_asked_for(model, thinking, asked):
+    request = Request("m", [Message("user", [Text("hi")])], origin="chat")
+    target = Target(model=model, provider="codex", capability=Capability(thinking=thinking))
+    sent = {"effort": "medium", "summary": "auto"} if asked else None
+    assert WIRE.encode_request(request, target, []).get("reasoning") == sent

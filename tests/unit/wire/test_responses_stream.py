@@ -197,6 +197,33 @@ def frame(kind, **members):
     return b"data: " + encode({"type": kind, **members}) + b"\n\n"
 
 
+def test_a_client_of_the_same_wire_gets_the_upstreams_own_final_object():
+    item = {"type": "message", "id": "msg_1", "content": [{"type": "output_text", "text": "hi"}]}
+    own = {"id": "resp_9", "model": "up", "output": [item], "reasoning": {"effort": "high"}, "x": 1}
+    stream = frame("response.created", response={"id": "resp_9"}) + frame(
+        "response.completed", response=own
+    )
+    assert decode(WIRE.encode_answer(WIRE.decode_answer(stream), CONTEXT)) == own
+
+
+def test_items_that_the_final_object_leaves_out_are_put_in():
+    thought = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "e"}
+    item = {"type": "message", "id": "msg_1", "content": [{"type": "output_text", "text": "hi"}]}
+    stream = b"event: response.output_item.done\n" + frame(
+        "response.output_item.done", output_index=1, item=item
+    )
+    stream += frame("response.output_item.done", output_index=0, item=thought)
+    stream += frame("response.completed", response={"id": "resp_9", "output": []})
+    out = decode(WIRE.encode_answer(WIRE.decode_answer(stream), CONTEXT))
+    assert out == {"id": "resp_9", "output": [thought, item]}
+
+
+def test_an_answer_without_a_final_object_is_made_from_its_parts():
+    answer = WIRE.decode_answer(frame("response.completed", sequence_number=1))
+    assert answer.own is None
+    assert decode(WIRE.encode_answer(answer, CONTEXT))["status"] == "completed"
+
+
 def test_unknown_events_and_members_do_not_end_a_stream():
     data = (
         frame("response.created", response={"id": "resp_9", "model": "m", "new": 1})

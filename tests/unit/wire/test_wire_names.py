@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import Raw
 
 from proxy import jsonio
 from proxy import wire as wires
@@ -31,8 +32,10 @@ def test_what_was_sent_is_turned_back(upstream):
     assert [event.part.name for event in events] == [LONG, "fine"]
 
     answer = Answer([Choice([ToolUse("1", sent, "{}"), ToolUse("2", "other", "{}")])])
+    answer.own = Raw(b"{}")
     names.restore_answer(answer, names.client_names(upstream, request()))
     assert [part.name for part in answer.choices[0].parts] == [LONG, "other"]
+    assert answer.own is None
 
 
 def test_nothing_known_nothing_changed():
