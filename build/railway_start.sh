@@ -30,14 +30,14 @@ command -v "$python" >/dev/null 2>&1 || die "PYTHON: there is no $python; Python
 [ -n "${API_KEY_1:-}" ] || die 'API_KEY_1: is not set; without a key nobody could use the server'
 newline='
 '
-return=$(printf '\r')
 keys=
 number=1
 while :; do
     eval "key=\${API_KEY_$number:-}"
     [ -n "$key" ] || break
     case $key in
-        *"$newline"* | *"$return"*) die "API_KEY_$number: holds a line break" ;;
+        # YAML takes hardly any of these, and its complaint would show the key.
+        *[[:cntrl:]]*) die "API_KEY_$number: holds a line break or another control character" ;;
     esac
     # A text in single quotes, whose own quotes are doubled, means itself in YAML.
     keys="$keys  - '$(printf '%s' "$key" | sed "s/'/''/g")'$newline"
@@ -48,7 +48,7 @@ done
 
 port=${PORT:-8080}
 case $port in
-    *[!0-9]* | ??????*) die 'PORT: is no number of 0 to 65535' ;;
+    *[!0-9]* | 0?* | ??????*) die 'PORT: is no number of 0 to 65535' ;;
 esac
 [ "$port" -le 65535 ] || die 'PORT: is no number of 0 to 65535'
 case ${STREAMING_KEEPALIVE_SECONDS:-0} in
@@ -95,7 +95,10 @@ fi
 
 # Accounts ---------------------------------------------------------------------------------------
 
-mkdir -p "$auths" || die "AUTH_DIR_NAME: $auths cannot be made"
+config=$auths/.config
+if ! mkdir -p "$config" 2>/dev/null || [ ! -w "$auths" ] || [ ! -w "$config" ]; then
+    die "AUTH_DIR_NAME: $auths cannot be made or written by user $(id -u)"
+fi
 if [ -n "${AUTH_BUNDLE:-}" ]; then
     said=$("$python" "$POINTSMAN" bundle restore --env AUTH_BUNDLE --into "$auths" 2>&1) ||
         die "$(printf '%s\n' "$said" | tail -n 1 | sed 's/^pointsman: //')"
@@ -106,8 +109,8 @@ fi
 
 # Configuration ----------------------------------------------------------------------------------
 
-config=$auths/.config
-mkdir -p "$config"
+# Made anew: that of a start as another user could not be written over.
+rm -f "$config/config.yaml"
 cat >"$config/config.yaml" <<END
 # Written by railway_start.sh at every start.
 host: ""

@@ -35,7 +35,7 @@ SECRETS = {
 
 
 def shells():
-    return [shell for shell in ("sh", "dash", "bash") if shutil.which(shell)]
+    return [s for s in ("sh", "dash", "bash", "busybox sh") if shutil.which(s.split()[0])]
 
 
 def bundle(base_url: str, **more) -> str:
@@ -95,7 +95,7 @@ def start(tmp_path):
         environ = {name: value for name, value in environ.items() if value is not None}
         if wait:
             return subprocess.run(
-                [shell, str(SCRIPT)],
+                [*shell.split(), str(SCRIPT)],
                 env=environ,
                 cwd=tmp_path,
                 capture_output=True,
@@ -105,7 +105,7 @@ def start(tmp_path):
             )
         log = (tmp_path / "log").open("wb")
         process = subprocess.Popen(
-            [shell, str(SCRIPT)], env=environ, cwd=tmp_path, stdout=log, stderr=log
+            [*shell.split(), str(SCRIPT)], env=environ, cwd=tmp_path, stdout=log, stderr=log
         )
         log.close()
         running.append(process)
@@ -344,6 +344,7 @@ BAD = [
     ({**GOOD, "API_KEY_1": ""}, "API_KEY_1: is not set"),
     ({**GOOD, "API_KEY_1": "a\nb"}, "API_KEY_1: holds a line break"),
     ({**GOOD, "API_KEY_2": "a\rb"}, "API_KEY_2: holds a line break"),
+    ({**GOOD, "API_KEY_1": "a\x07b"}, "API_KEY_1: holds a line break or another control character"),
     (NOTHING, "AUTH_BUNDLE: is not set, nor are AUTH_ZIP_URL and PASSTHRU_MODELS_JSON"),
     ({**NOTHING, "AUTH_BUNDLE": "%%%"}, "AUTH_BUNDLE: is no base64 text"),
     ({**NOTHING, "AUTH_BUNDLE": "aGVsbG8="}, "AUTH_BUNDLE: is no tar.gz or zip archive"),
@@ -363,10 +364,16 @@ BAD = [
     ({**GOOD, "PASSTHRU_MODELS_JSON": "[{}]"}, "PASSTHRU_MODELS_JSON: holds a route without"),
     ({**GOOD, "PORT": "x"}, "PORT: is no number"),
     ({**GOOD, "PORT": "65536"}, "PORT: is no number"),
+    ({**GOOD, "PORT": "0777"}, "PORT: is no number"),  # 511 to YAML
     ({**GOOD, "PORT": "999999999999"}, "PORT: is no number"),
     ({**GOOD, "STREAMING_KEEPALIVE_SECONDS": "soon"}, "STREAMING_KEEPALIVE_SECONDS: is no number"),
     ({**GOOD, "AUTH_DIR_NAME": "../x"}, "AUTH_DIR_NAME: is no plain folder name"),
     ({**GOOD, "AUTH_DIR_NAME": "a'b"}, "AUTH_DIR_NAME: is no plain folder name"),
+    ({**GOOD, "AUTH_DIR_NAME": "/dev/null/auths"}, "AUTH_DIR_NAME: /dev/null/auths cannot be made"),
+    (
+        {**GOOD, "AUTH_DIR_NAME": "/proc/self"},
+        "AUTH_DIR_NAME: /proc/self cannot be made or written",
+    ),
     ({**GOOD, "PYTHON": "no-such-python"}, "PYTHON: there is no no-such-python"),
     ({**GOOD, "POINTSMAN": "/no/such/file"}, "POINTSMAN: there is no /no/such/file"),
 ]
@@ -384,9 +391,42 @@ def test_a_bad_variable_is_one_line_and_the_end(start, shell, variables, said):
     assert time.monotonic() - began < 20
 
 
+def test_the_health_check_of_the_image(start):
+    """Asks the server itself, not a proxy of the environment; fails while nothing answers."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    (line,) = (line.strip() for line in lines if line.strip().startswith("CMD "))
+    port = str(free_port())
+    environ = {"http_proxy": "http://127.0.0.1:1", "PORT": port}
+
+    def check():
+        command = [sys.executable, *json.loads(line.removeprefix("CMD "))[1:]]
+        return subprocess.run(command, env=environ, capture_output=True, timeout=20, check=False)
+
+    assert check().returncode != 0
+    process = start(**{**GOOD, "PORT": port})
+    wait_for(f"http://127.0.0.1:{port}/healthz", process)
+    done = check()
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_the_configuration_of_another_user_is_replaced(tmp_path, start):
+    config = tmp_path / "auths" / ".config" / "config.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text("port: 1\n")
+    config.chmod(0o400)
+    before = config.stat().st_ino
+    kept = config.open()  # so that its inode is not given out again
+    port = free_port()
+    process = start(**{**GOOD, "PORT": str(port)})
+    wait_for(f"http://127.0.0.1:{port}/healthz", process)
+    assert config.stat().st_ino != before
+    assert config.stat().st_mode & 0o777 == 0o600
+    kept.close()
+
+
 def test_the_script_is_plain_sh():
     text = SCRIPT.read_text()
     assert text.startswith("#!/bin/sh\n")
     assert os.access(SCRIPT, os.X_OK)
-    for word in ("[[", "function ", "local ", "pipefail", "$'", "<<<", "source "):
+    for word in ("[[ ", "function ", "local ", "pipefail", "$'", "<<<", "source "):
         assert word not in text
