@@ -1,7 +1,8 @@
 """What a route does about fields that a translation cannot carry (`on-loss`). Pure.
 
 `warn` names them in the answer's head and in the log. `fail` asks only those who can be told all of the
-request. Where client and upstream speak the same protocol nothing is lost.
+request. Where client and upstream speak the same protocol nothing is lost but what a provider's own
+dialect takes away.
 """
 
 from __future__ import annotations
@@ -90,14 +91,17 @@ def _lost(
 ) -> list[Lost]:
     """What is lost on the way to this one; encoded once for all keys that get the same body."""
     credential = candidate.credential
-    key = (credential.wire, credential.provider, candidate.model, candidate.capability)
+    key = (
+        *(credential.wire, credential.provider, credential.legacy),
+        *(candidate.model, candidate.capability),
+    )
     lost = known.get(key)
     if lost is None:
-        lost = known[key] = []
         try:
-            work.body(candidate, plan, lost)
+            lost = work.lost_to(candidate, plan)
         except ProxyError:
-            lost.clear()  # it cannot be said there at all, which the attempt tells best
+            lost = []  # it cannot be said there at all, which the attempt tells best
+        known[key] = lost
     return lost
 
 

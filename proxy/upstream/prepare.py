@@ -100,6 +100,7 @@ class Work:
         self.rewritten = False
         """The tools went out otherwise than the client gave them, though the wire was its own."""
         self._request: Request | None = None
+        self._passed_over: dict[bool, list[Lost]] | None = None
         self._seen = Client(ask.wire, ask.headers, top=self.top)
 
     def _text(self, key: str) -> str:
@@ -157,18 +158,15 @@ class Work:
         provider = provider_of(credential.provider)
         action = self.action()
         body = self.body(candidate, plan, lost)
-        if lost and plan.on_loss == "fail" and action != "count":
-            raise losses.refusal(credential.upstream or credential.provider, lost)
         names = (candidate.model, plan.model)
         rules = payload.matching(settings.payload, names, credential.wire)
+        original = decode(encode(body)) if rules else {}
+        provider.shape(body, candidate, action, self._seen, lost)
+        if lost and plan.on_loss == "fail" and action != "count":
+            raise losses.refusal(credential.upstream or credential.provider, lost)
+        self._note_tools(body, candidate)
         if rules:
-            original = decode(encode(body))
-            provider.shape(body, candidate, action, self._seen)
-            self._note_tools(body, candidate)
             body = payload.apply(rules, decode(encode(body)), original)
-        else:
-            provider.shape(body, candidate, action, self._seen)
-            self._note_tools(body, candidate)
         headers = provider.headers(candidate, action, self._seen, body)
         timeouts = credential.timeouts
         return Call(
@@ -185,6 +183,14 @@ class Work:
             if credential.account and isinstance(provider, Tapping)
             else None,
         )
+
+    def lost_to(self, candidate: Candidate, plan: Plan) -> list[Lost]:
+        """What a call to this candidate leaves out. Raises ProxyError where none can be made."""
+        lost: list[Lost] = []
+        body = self.body(candidate, plan, lost)
+        provider = provider_of(candidate.credential.provider)
+        provider.shape(body, candidate, self.action(), self._seen, lost)
+        return lost
 
     def _note_tools(self, body: Body, candidate: Candidate) -> None:
         if body.get("tools") is not self.top.get("tools") and self.same_wire(candidate):
@@ -217,7 +223,23 @@ class Work:
         if plan.reasoning is not None:
             # Racing calls share the request, so it is not changed in place.
             request = structs.replace(request, reasoning=plan.reasoning)
-        return upstream.encode_request(request, target, lost)
+        body = upstream.encode_request(request, target, lost)
+        if plan.on_loss != "ignore" and not self.ask.count:
+            lost += self._unread(credential.wire)
+        return body
+
+    def _unread(self, upstream: str) -> list[Lost]:
+        """What no decoder read of the client's request; looked for once for all upstreams."""
+        if self._passed_over is None:
+            self._passed_over = {}
+        own = self.ask.wire == upstream
+        found = self._passed_over.get(own)
+        if found is None:
+            from proxy.wire.unread import unread  # hardly a route asks
+
+            found = unread(self.ask.wire, self.top, self.request, upstream)
+            self._passed_over[own] = found
+        return found
 
 
 _TRUE = Raw(b"true")

@@ -68,7 +68,7 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     for key, raw in request.extras.items():
         if own:
             body[key] = raw
-        else:
+        elif key not in request.implied:
             lost.append(Lost(key, f"unknown to this API, came by {request.origin}"))
     return body
 

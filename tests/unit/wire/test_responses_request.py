@@ -209,7 +209,7 @@ def test_codex_shape():
             "include": ["other"],
         }.items()
     }
-    codex.shape(body)
+    codex.shape(body, [])
     out = decode(encode(body))
     assert out["input"][0]["role"] == "developer"
     assert (
@@ -228,6 +228,6 @@ def test_codex_shape():
 
 def test_codex_shape_of_a_text_input():
     body = {"model": "m", "input": "hi"}
-    codex.shape(body)
+    codex.shape(body, [])
     assert decode(encode(body))["input"][0]["content"] == [{"type": "input_text", "text": "hi"}]
     assert body["instructions"] == ""
