@@ -41,7 +41,7 @@ def request(
     decoded = decode_request(body, client, target.model, stream)
     made = wires.get(upstream).encode_request(decoded, target, lost)
     lost += unread(client, top_level(body), decoded, upstream, most=len(body))
-    return made, lost
+    return made, list({entry.path: entry for entry in lost}.values())
 
 
 def stream(data: bytes, client: str, upstream: str, context: AnswerContext) -> bytes:

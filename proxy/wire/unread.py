@@ -23,11 +23,14 @@ from proxy.jsonio import Body
 
 MOST: Final = 50
 """Most members that are listed by name."""
+LOOKS: Final = 50_000
+"""Most objects that are looked into: a few hundredths of a second, more than long conversations have."""
 _LONGEST: Final = 200
 """Most characters of a path."""
 _NOTHING: Final = frozenset((b"null", b"[]", b"{}", b'""'))
 """Values that say nothing."""
 _SHORT: Final = 8
+_BRACE, _BRACKET, _QUOTE = b'{["'
 _WHY: Final = "not known to this program, which translates what it knows"
 
 IGNORED: Final[Mapping[str, str]] = {
@@ -81,12 +84,13 @@ class _Value:
 
 
 class _Object:
-    """A Struct: its members, None for those that are plain."""
+    """A Struct: its members, and what is in those that are not plain."""
 
     def __init__(self, struct: type) -> None:
         self.struct = struct
         self.name = struct.__name__
-        self.members: dict[str, _Value | None] = {}
+        self.members: set[str] = set()
+        self.nested: dict[str, _Value] = {}
 
 
 _object = msgspec.json.Decoder(dict[str, Raw])
@@ -125,15 +129,17 @@ def unread(wire: str, top: Body, request: Request, upstream: str, most: int = MO
             walk.look(raw, value, before + key)
     if walk.further:
         walk.found.append(Lost(f"and {walk.further} more", _WHY))
+    if walk.looks > LOOKS:
+        walk.found.append(Lost("and what follows", f"only {LOOKS} objects are looked into"))
     return walk.found
 
 
 def _members_of(raw: Raw | None) -> Members:
-    return _object.decode(raw) if raw is not None and _begins(raw, b"{") else {}
+    return _object.decode(raw) if raw is not None and _begins(raw, _BRACE) else {}
 
 
-def _begins(raw: Raw, mark: bytes) -> bool:
-    return bytes(memoryview(raw)[:1]) == mark
+def _begins(raw: Raw, mark: int) -> bool:
+    return memoryview(raw)[0] == mark
 
 
 class _Reader:
@@ -175,10 +181,12 @@ class _Reader:
         if known is None:
             known = self._known[info.cls] = _Object(info.cls)
             if info.tag_field:
-                known.members[info.tag_field] = None
+                known.members.add(info.tag_field)
             for field in info.fields:
                 found = self._value(self._type(info.cls, field))
-                known.members[field.encode_name] = None if found.plain else found
+                known.members.add(field.encode_name)
+                if not found.plain:
+                    known.nested[field.encode_name] = found
         return known
 
     def _type(self, struct: type, field: inspect.Field) -> inspect.Type:
@@ -192,18 +200,22 @@ class _Walk:
     def __init__(self, reading: Reading, kept: frozenset[object], most: int) -> None:
         self.found: list[Lost] = []
         self.further = 0
+        self.looks = 0
         self._reading = reading
         self._kept = kept
         self._most = most
 
     def look(self, raw: Raw, value: _Value, path: str) -> None:
         """Looks into one value."""
-        if value.objects and _begins(raw, b"{"):
+        if value.objects and _begins(raw, _BRACE):
+            self.looks += 1
+            if self.looks > LOOKS:
+                return
             members = _object.decode(raw)
             known = value.objects.get(word(members, value.tag) if value.tag else "")
             if known is not None and known.struct not in self._kept:
                 self._members(members, known, path)
-        elif value.item is not None and not value.item.plain and _begins(raw, b"["):
+        elif value.item is not None and not value.item.plain and _begins(raw, _BRACKET):
             for number, item in enumerate(_list.decode(raw)):
                 self.look(item, value.item, f"{path}[{number}]")
 
@@ -213,12 +225,13 @@ class _Walk:
         read: Collection[str] | None = known.members if choose is None else choose(members)
         if read is None:
             return
+        both = struct in reading.camel
         for key, raw in members.items():
-            name = camel(key) if struct in reading.camel else key
+            name = camel(key) if both else key
             if name not in read:
                 self.note(known.name, key, raw, path)
                 continue
-            inner = known.members.get(name)
+            inner = known.nested.get(name)
             if inner is not None:
                 self.look(raw, inner, f"{path}.{key}")
 
@@ -240,7 +253,7 @@ class _Walk:
 def word(members: Members, key: str) -> str:
     """A text member of an object; "" where it is absent or none."""
     raw = members.get(key)
-    return _word.decode(raw) if raw is not None and _begins(raw, b'"') else ""
+    return _word.decode(raw) if raw is not None and _begins(raw, _QUOTE) else ""
 
 
 def object_in(members: Members, key: str) -> Members:

@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from proxy.convo.model import Lost, Reasoning, Request, Text, Tool
 from proxy.jsonio import Body, Json, decode, top_level
+from proxy.wire import unsaid
 from proxy.wire.anthropic import types as t
 from proxy.wire.anthropic.effort import MAX_TOKENS, set_reasoning
 from proxy.wire.anthropic.names import upstream_names
@@ -59,6 +60,7 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     if request.reasoning is not None:
         set_reasoning(body, request.reasoning, target, lost)
     _set_extras(body, request, lost)
+    unsaid.of_settings(request, target, t.NAME, lost)
     return body
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from proxy.convo.model import Lost, Reasoning, Request, Tool, ToolChoice
 from proxy.jsonio import Body
+from proxy.wire import unsaid
 from proxy.wire.base import Target
 from proxy.wire.chat import effort
 from proxy.wire.chat import types as t
@@ -53,6 +54,7 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     if request.reasoning is not None:
         effort.set_effort(body, request.reasoning, target.capability)
     _set_format(body, request)
+    unsaid.of_settings(request, target, t.NAME, lost)
     for key, value in request.extras.items():
         if request.origin == t.NAME:
             body.setdefault(key, value)

@@ -24,6 +24,7 @@ from proxy.convo.model import (
     ToolResult,
     ToolUse,
 )
+from proxy.wire import unsaid
 from proxy.wire.gemini import names, schema, signatures, thinking, types
 from proxy.wire.gemini import parts as parts_of
 from proxy.wire.gemini.parts import WirePart
@@ -91,6 +92,7 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
         body["generationConfig"] = config
     body.setdefault("safetySettings", SAFETY)
     _note_lost(request, lost)
+    unsaid.of_settings(request, target, "gemini", lost)
     return body
 
 
@@ -179,11 +181,11 @@ class _Writer:
         out: list[dict[str, object]] = []
         for turn in self._turns():
             if turn.role == "system":
-                self._late_system += [
-                    parts_of.text_part(part.text)
-                    for part in turn.parts
-                    if isinstance(part, Text) and part.text
-                ]
+                for part in turn.parts:
+                    if isinstance(part, Text):
+                        self._late_system += [parts_of.text_part(part.text)] if part.text else []
+                    else:
+                        self._lose("messages.system", "only text fits into systemInstruction")
                 continue
             parts = self._model(turn) if turn.role == "assistant" else self._user(turn)
             if parts:
@@ -206,6 +208,8 @@ class _Writer:
         """The messages; neighbours of one role are one turn, so that results stand together."""
         held: Message | None = None
         for message in self._request.messages:
+            if message.name:
+                unsaid.of_message(message, "messages", "gemini", self._lost)
             if held is None or held.role != message.role or (self._own and not _results(held)):
                 if held is not None:
                     yield held
@@ -236,6 +240,8 @@ class _Writer:
     def _call(self, call: ToolUse) -> WirePart:
         name = self._name(call.name)
         signature = call.signature if call.origin == "gemini" else ""
+        if call.signature and not signature:
+            unsaid.of_call(call, "messages", self._lost)
         if not signature and self._checks and not self._open:
             signature = signatures.SKIP
         self._called[call.id] = name
@@ -257,6 +263,8 @@ class _Writer:
                 signature = part.signature if part.origin == "gemini" else ""
                 if text or signature:
                     out.append(parts_of.text_part(text, signature))
+                if part.citations is not None or part.signature:
+                    unsaid.of_text(part, "messages", "gemini", self._lost)
             case Refusal(text=text):
                 if text:
                     out.append(parts_of.text_part(text))
@@ -264,6 +272,7 @@ class _Writer:
                 found = parts_of.media_part(part)
                 if found is not None:
                     out.append(found)
+                    unsaid.of_media(part, "messages.media", "gemini", self._lost)
                 else:
                     self._lose("messages.media", "a file of another provider has no address here")
             case Opaque():
@@ -341,6 +350,7 @@ class _Writer:
         if found is None:
             self._lose("messages.tool_result", "a file of another provider has no address here")
             return
+        unsaid.of_media(part, "messages.tool_result", "gemini", self._lost)
         inside = self._own or (self._checks and part.data and part.mime.startswith(_RESULT_MEDIA))
         (own if inside else media).append(found)
 
@@ -371,6 +381,12 @@ def _tools(tools: list[Tool], lost: list[Lost]) -> list[object]:
     for tool in tools:
         if tool.kind != "server":
             functions.append(_function(tool))
+            if tool.kind == "custom":
+                lost.append(
+                    Lost(f"tools.{tool.name}.format", "free-form input; sent as one string")
+                )
+            elif tool.strict:
+                lost.append(Lost(f"tools.{tool.name}.strict", "Gemini has no such setting"))
         else:
             found = _server(tool, alone=all(other.kind == "server" for other in tools))
             if found is None:
