@@ -217,7 +217,7 @@ class Work:
             if not self.ask.model:
                 body["model"] = Raw(encode(candidate.model))
             if plan.reasoning is not None:
-                upstream.patch_reasoning(body, plan.reasoning, target)
+                upstream.patch_reasoning(body, plan.reasoning, target, lost)
             return body
         request = self.continued or self.request
         if plan.reasoning is not None:

@@ -13,7 +13,7 @@ from proxy.convo.model import Lost, Media, Text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from proxy.convo.model import Message, Request, ToolUse
+    from proxy.convo.model import Message, Reasoning, Request, ToolUse
     from proxy.wire.base import Target
 
 _MEDIA: Final = ("name", "detail", "context", "citations")
@@ -30,6 +30,15 @@ _SUMMARIES: Final = ("", "auto", "none")
 _NAMELESS: Final = ("anthropic", "responses", "gemini")
 _FORMATS_OF_SCHEMA: Final = ("anthropic", "gemini")
 """Wires that are told the schema of an answer and nothing about it."""
+_SETTINGS: Final = (
+    ("parallel_tool_calls", (None, True)),
+    ("user", ("",)),
+    ("metadata", (None,)),
+    ("service_tier", ("",)),
+    ("verbosity", ("",)),
+    ("store", (None, False)),
+)
+"""What Gemini has no settings for, with the values that need no mention."""
 
 
 def of_message(message: Message, path: str, wire: str, lost: list[Lost]) -> None:
@@ -65,6 +74,13 @@ def of_media(part: Media, path: str, wire: str, lost: list[Lost]) -> None:
     ]
 
 
+def of_thinking(reasoning: Reasoning, target: Target, lost: list[Lost]) -> None:
+    """A wish that a model is to think, which is known not to."""
+    off = reasoning.effort == "none" or reasoning.budget == 0
+    if target.capability.thinking is False and not off:
+        lost.append(Lost("reasoning", f"{target.model} does not think"))
+
+
 def of_settings(request: Request, target: Target, wire: str, lost: list[Lost]) -> None:
     """What is said about thinking and the format of the answer, and has no place."""
     reasoning, form = request.reasoning, request.format
@@ -73,8 +89,13 @@ def of_settings(request: Request, target: Target, wire: str, lost: list[Lost]) -
             lost.append(Lost("reasoning.summary", _WHY))
         if reasoning.include is False and wire == "chat":
             lost.append(Lost("reasoning.include", "whether thoughts are shown is the upstream's"))
-        off = reasoning.effort == "none" or reasoning.budget == 0
-        if target.capability.thinking is False and not off and wire in ("chat", "responses"):
-            lost.append(Lost("reasoning", f"{target.model} does not think"))
+        if wire in ("chat", "responses"):
+            of_thinking(reasoning, target, lost)
+    if wire == "gemini":
+        lost += [
+            Lost(name, "the Gemini API has no such setting")
+            for name, silent in _SETTINGS
+            if getattr(request, name) not in silent
+        ]
     if form is not None and form.description and wire in _FORMATS_OF_SCHEMA:
         lost.append(Lost("response_format.description", _WHY))

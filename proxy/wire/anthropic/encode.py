@@ -64,7 +64,7 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     return body
 
 
-def patch_reasoning(body: Body, reasoning: Reasoning, target: Target) -> None:
+def patch_reasoning(body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]) -> None:
     """Overwrites the thinking settings of a Messages body in place."""
     body.pop("thinking", None)
     config = body.get("output_config")
@@ -75,7 +75,7 @@ def patch_reasoning(body: Body, reasoning: Reasoning, target: Target) -> None:
             body["output_config"] = values
         else:
             del body["output_config"]
-    set_reasoning(body, reasoning, target, [])
+    set_reasoning(body, reasoning, target, lost)
 
 
 def _max_tokens(request: Request, target: Target) -> int:

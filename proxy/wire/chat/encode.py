@@ -63,9 +63,10 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     return body
 
 
-def patch_reasoning(body: Body, reasoning: Reasoning, target: Target) -> None:
+def patch_reasoning(body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]) -> None:
     """Overwrites the thinking settings of a chat body in place."""
     effort.patch_reasoning(body, reasoning, target.capability)
+    unsaid.of_thinking(reasoning, target, lost)
 
 
 def _set_parameters(body: Body, request: Request, target: Target, lost: list[Lost]) -> None:

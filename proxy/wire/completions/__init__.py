@@ -150,9 +150,11 @@ class Completions:
         """No upstream speaks this; chat is sent."""
         return CHAT.encode_request(request, target, lost)
 
-    def patch_reasoning(self, body: Body, reasoning: Reasoning, target: Target) -> None:
+    def patch_reasoning(
+        self, body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]
+    ) -> None:
         """See `Wire`."""
-        CHAT.patch_reasoning(body, reasoning, target)
+        CHAT.patch_reasoning(body, reasoning, target, lost)
 
     def stream_decoder(self) -> StreamDecoder:
         """See `Wire`."""

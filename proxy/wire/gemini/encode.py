@@ -56,15 +56,6 @@ _STOPS: Final = 5
 _CANDIDATES: Final = 8
 _RESULT_MEDIA: Final = ("image/", "application/pdf", "text/plain")
 """What `functionResponse.parts` may hold (Function calling guide, multimodal responses)."""
-_NOT_HERE: Final = (
-    ("parallel_tool_calls", False),
-    ("user", ""),
-    ("metadata", None),
-    ("service_tier", ""),
-    ("verbosity", ""),
-    ("store", False),
-)
-"""Members that the API has nothing for, with the value that needs no mention."""
 
 
 def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
@@ -96,8 +87,9 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     return body
 
 
-def patch_reasoning(body: Body, reasoning: Reasoning, target: Target) -> None:
+def patch_reasoning(body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]) -> None:
     """Overwrites `generationConfig.thinkingConfig` of a same-wire body."""
+    unsaid.of_thinking(reasoning, target, lost)
     said = body.get("generationConfig", body.pop("generation_config", None))
     found = jsonio.decode(jsonio.raw_of(said)) if said is not None else {}
     config = dict(found) if isinstance(found, dict) else {}
@@ -143,19 +135,11 @@ def _own_extras(body: Body, config: dict[str, object], request: Request) -> None
 
 
 def _note_lost(request: Request, lost: list[Lost]) -> None:
-    for name, silent in _NOT_HERE:
-        value = getattr(request, name)
-        if (
-            value is not None and value != silent
-            if name != "parallel_tool_calls"
-            else value is silent
-        ):
-            lost.append(Lost(name, "the Gemini API has no such setting"))
     if request.origin != "gemini":
         lost += [
             Lost(name, f"a member of the {request.origin} wire only")
             for name in request.extras
-            if name != _IMAGE_CONFIG and name not in request.implied
+            if name not in request.implied and (name != _IMAGE_CONFIG or request.origin != "chat")
         ]
 
 

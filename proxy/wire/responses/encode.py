@@ -75,8 +75,9 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     return body
 
 
-def patch_reasoning(body: Body, reasoning: Reasoning, target: Target) -> None:
+def patch_reasoning(body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]) -> None:
     """Overwrites the effort of a same-wire body; its other thinking settings stay."""
+    unsaid.of_thinking(reasoning, target, lost)
     effort = effort_of(reasoning, target.capability)
     old = body.get("reasoning")
     said = top_level(bytes(raw_of(old))) if old is not None and raw_of(old) != Raw(b"null") else {}
