@@ -42,6 +42,14 @@ class Settings(Struct):
     """An object whose settings are all left out: those of a web search."""
 
 
+class ToolMembers(t.ToolIn):
+    """An entry of `tools`, Gemini's spelling of a web search among them."""
+
+    google_search: Settings | None = None
+    googleSearch: Settings | None = None  # noqa: N815 - the API's spelling
+    google_search_retrieval: Settings | None = None
+
+
 def _message(members: Members) -> Collection[str]:
     return _MESSAGES.get(word(members, "role"), _OTHER_MESSAGE)
 
@@ -75,7 +83,7 @@ def _detail(members: Members) -> Collection[str] | None:
 READING: Final = Reading(
     members={
         "messages": list[t.MessageIn],
-        "tools": list[t.ToolIn],
+        "tools": list[ToolMembers],
         "functions": list[t.FunctionDef],
         "tool_choice": t.ToolChoiceIn,
         "function_call": t.ToolChoiceIn,
@@ -95,7 +103,7 @@ READING: Final = Reading(
     kinds={
         t.MessageIn: _message,
         t.PartIn: _part,
-        t.ToolIn: _tool,
+        ToolMembers: _tool,
         t.Detail: _detail,
     },
 )

@@ -298,7 +298,7 @@ def _texts(parts: list[Part], path: str, lost: list[Lost]) -> list[str]:
 def _tools(body: Body, request: Request, names: Names, lost: list[Lost]) -> None:
     own = request.origin == "responses"
     tools: list[object] = []
-    for number, tool in enumerate(request.tools):
+    for tool in request.tools:
         if tool.kind == "function":
             tools.append(_function(tool, names, own=own))
         elif tool.kind == "custom":
@@ -308,7 +308,7 @@ def _tools(body: Body, request: Request, names: Names, lost: list[Lost]) -> None
         elif tool.type == "web_search":
             tools.append({"type": "web_search"})
         else:
-            lost.append(Lost(f"tools[{number}]", f"{tool.type} of {tool.origin}"))
+            lost.append(Lost(f"tools.{tool.type}", f"a tool that the {tool.origin} provider runs"))
     if tools:
         body["tools"] = tools
     choice = request.tool_choice
