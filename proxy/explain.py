@@ -210,8 +210,10 @@ def _choice(
 
 
 def _lost(found: list[Lost]) -> tuple[str, ...]:
-    shown = tuple(f"{lost.path}: {lost.why}" for lost in found[:_MOST_LOST])
-    return (*shown, f"and {further} more") if (further := len(found) - _MOST_LOST) > 0 else shown
+    named = [lost for lost in found if not lost.more]
+    shown = [f"{lost.path}: {lost.why}" for lost in named[:_MOST_LOST]]
+    further = len(named) - len(shown) + sum(lost.more for lost in found)
+    return (*shown, f"and {further} more") if further else tuple(shown)
 
 
 def _thinking(plan: Plan) -> str:

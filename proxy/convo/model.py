@@ -285,11 +285,12 @@ class ErrorInfo(Struct, omit_defaults=True):
     raw: Raw | None = None
 
 
-class Lost(Struct):
-    """A field that a translation could not carry."""
+class Lost(Struct, omit_defaults=True):
+    """A field that a translation could not carry. With `more`: so many further ones, without a path."""
 
     path: str
     why: str
+    more: int = 0
 
 
 class Capability(Struct, frozen=True, omit_defaults=True):

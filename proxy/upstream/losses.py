@@ -31,17 +31,18 @@ Skipped: TypeAlias = Callable[["Ask", str, str], None]
 
 def paths(lost: Sequence[Lost]) -> str:
     """The lost fields, each once, with commas between; fit for a header. Ends in `+N` for N more."""
-    known = list(dict.fromkeys(entry.path for entry in lost))
+    known = list(dict.fromkeys(entry.path for entry in lost if not entry.more))
+    further = sum(entry.more for entry in lost)
     shown: list[str] = []
     room = _MOST
     for path in known:
         text = _plain(path)
         room -= len(text) + 1
         if room < 0:
-            shown.append(f"+{len(known) - len(shown)}")
+            further += len(known) - len(shown)
             break
         shown.append(text)
-    return ",".join(shown)
+    return ",".join([*shown, f"+{further}"] if further else shown)
 
 
 def _plain(path: str) -> str:

@@ -128,9 +128,9 @@ def unread(wire: str, top: Body, request: Request, upstream: str, most: int = MO
         if value is not None and reader.spelled(key) not in whole:
             walk.look(raw, value, before + key)
     if walk.further:
-        walk.found.append(Lost(f"and {walk.further} more", _WHY))
+        walk.found.append(Lost("", _WHY, walk.further))
     if walk.looks > LOOKS:
-        walk.found.append(Lost("and what follows", f"only {LOOKS} objects are looked into"))
+        walk.found.append(Lost("...", f"only {LOOKS} objects of a request are looked into"))
     return walk.found
 
 

@@ -18,7 +18,13 @@ from tests.request_material import general, leaves, recorded
 from tests.shared_material import folder
 
 WIRES = ("chat", "responses", "anthropic", "gemini")
-PAIRS = [(client, upstream) for client in WIRES for upstream in WIRES if client != upstream]
+UPSTREAMS = (*WIRES, "codex")
+PAIRS = [
+    (client, upstream)
+    for client in WIRES
+    for upstream in UPSTREAMS
+    if client != {"codex": "responses"}.get(upstream, upstream)
+]
 ELSEWHERE = {
     r"(.*\.)?(type|role|mode)|tool_choice|function_call": "the kind of a thing, in the other protocol's words",
     r"model|stream|.*include_usage": "stands in the URL, or is always asked for",
@@ -47,6 +53,7 @@ ELSEWHERE = {
 AS_LISTED = {
     "top_logprobs": "logprobs",
     "stop_sequences": "stop",
+    "max_completion_tokens": "max_output_tokens",
     "candidate_count": "n",
     "response_modalities": "modalities",
     "response_mime_type": "response_format",

@@ -10,8 +10,6 @@ from proxy.convo.model import Lost
 from proxy.jsonio import top_level
 from proxy.wire.unread import IGNORED, unread
 
-ENTRY = "and 7 more"
-
 
 def listed(wire: str, upstream: str = "", most: int = 50, **body: object) -> list[str]:
     return [entry.path for entry in found(wire, upstream, most, **body)]
@@ -211,11 +209,17 @@ def test_bent_bodies_are_looked_into_as_they_are_read() -> None:
 
 def test_the_list_is_bounded() -> None:
     messages = [{"role": "user", "content": "q", "x" * 300: 1} for _ in range(57)]
-    paths = listed("chat", messages=messages)
-    assert len(paths) == 51
-    assert paths[-1] == ENTRY
-    assert max(map(len, paths)) == 203
+    *named, last = found("chat", messages=messages)
+    assert (len(named), last.path, last.more) == (50, "", 7)
+    assert max(len(entry.path) for entry in named) == 203
     assert len(listed("chat", most=1000, messages=messages)) == 57
+
+
+def test_the_search_is_bounded(monkeypatch) -> None:
+    monkeypatch.setattr("proxy.wire.unread.LOOKS", 5)
+    messages = [{"role": "user", "content": "q", "a": 1} for _ in range(9)]
+    paths = listed("chat", messages=messages)
+    assert paths == [*(f"messages[{number}].a" for number in range(5)), "..."]
 
 
 def test_every_reason_is_told() -> None:
