@@ -56,6 +56,9 @@ class Ask(Struct):
 class Work:
     """One request under way: the parsed head, and the conversation once a translation needed it."""
 
+    _passed_over: dict[bool, list[Lost]] | None = None
+    """What no decoder read, for upstreams of its own wire and of others; once somebody asked."""
+
     def __init__(self, ask: Ask) -> None:
         self.ask = ask
         self.client = wires.get(ask.wire)
@@ -100,7 +103,6 @@ class Work:
         self.rewritten = False
         """The tools went out otherwise than the client gave them, though the wire was its own."""
         self._request: Request | None = None
-        self._passed_over: dict[bool, list[Lost]] | None = None
         self._seen = Client(ask.wire, ask.headers, top=self.top)
 
     def _text(self, key: str) -> str:

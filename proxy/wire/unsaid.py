@@ -81,8 +81,16 @@ def of_thinking(reasoning: Reasoning, target: Target, lost: list[Lost]) -> None:
         lost.append(Lost("reasoning", f"{target.model} does not think"))
 
 
+def of_gemini(request: Request, lost: list[Lost]) -> None:
+    """Parameters that Gemini has no settings for."""
+    for name, silent in _SETTINGS:
+        if getattr(request, name) not in silent:
+            lost.append(Lost(name, "the Gemini API has no such setting"))
+
+
 def of_settings(request: Request, target: Target, wire: str, lost: list[Lost]) -> None:
-    """What is said about thinking and the format of the answer, and has no place."""
+    """What is said about thinking and the format of the answer, and has no place; to be asked where
+    something is said."""
     reasoning, form = request.reasoning, request.format
     if reasoning is not None:
         if reasoning.summary not in _SUMMARIES and wire != "responses":
@@ -91,11 +99,5 @@ def of_settings(request: Request, target: Target, wire: str, lost: list[Lost]) -
             lost.append(Lost("reasoning.include", "whether thoughts are shown is the upstream's"))
         if wire in ("chat", "responses"):
             of_thinking(reasoning, target, lost)
-    if wire == "gemini":
-        lost += [
-            Lost(name, "the Gemini API has no such setting")
-            for name, silent in _SETTINGS
-            if getattr(request, name) not in silent
-        ]
     if form is not None and form.description and wire in _FORMATS_OF_SCHEMA:
         lost.append(Lost("response_format.description", _WHY))

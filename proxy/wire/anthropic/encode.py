@@ -60,7 +60,8 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     if request.reasoning is not None:
         set_reasoning(body, request.reasoning, target, lost)
     _set_extras(body, request, lost)
-    unsaid.of_settings(request, target, t.NAME, lost)
+    if request.reasoning is not None or request.format is not None:
+        unsaid.of_settings(request, target, t.NAME, lost)
     return body
 
 

@@ -54,7 +54,8 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     if request.reasoning is not None:
         effort.set_effort(body, request.reasoning, target.capability)
     _set_format(body, request)
-    unsaid.of_settings(request, target, t.NAME, lost)
+    if request.reasoning is not None or request.format is not None:
+        unsaid.of_settings(request, target, t.NAME, lost)
     for key, value in request.extras.items():
         if request.origin == t.NAME:
             body.setdefault(key, value)

@@ -83,7 +83,9 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
         body["generationConfig"] = config
     body.setdefault("safetySettings", SAFETY)
     _note_lost(request, lost)
-    unsaid.of_settings(request, target, "gemini", lost)
+    if request.reasoning is not None or request.format is not None:
+        unsaid.of_settings(request, target, "gemini", lost)
+    unsaid.of_gemini(request, lost)
     return body
 
 

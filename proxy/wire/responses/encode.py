@@ -66,7 +66,8 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     _reasoning(body, request, target)
     _text(body, request)
     _state(body, request, target, lost)
-    unsaid.of_settings(request, target, "responses", lost)
+    if request.reasoning is not None or request.format is not None:
+        unsaid.of_settings(request, target, "responses", lost)
     for key, raw in request.extras.items():
         if own:
             body[key] = raw
