@@ -10,7 +10,7 @@ import copy
 import hashlib
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from proxy.accounts.affinity import session_of
 from proxy.clock import minute_of_day
@@ -180,9 +180,11 @@ def _choice(
 ) -> Choice:
     credential = candidate.credential
     url = problem = ""
+    # A route that ignores losses does not look for them; who asks wants to know.
+    asked = structs.replace(plan, on_loss="warn") if plan.on_loss == "ignore" else plan
     found: list[Lost] = []
     try:
-        url = work.call(candidate, plan, settings, found).url
+        url = work.call(candidate, asked, settings, found).url
     except ProxyError as error:
         problem = error.message
     rules = payload.matching(settings.payload, (candidate.model, plan.model), credential.wire)
@@ -202,9 +204,16 @@ def _choice(
         translated=not work.same_wire(candidate),
         url=url,
         edits=tuple(edits),
-        lost=tuple(f"{lost.path}: {lost.why}" for lost in found[:_MOST_LOST]),
+        lost=_lost(found),
         problem=problem,
     )
+
+
+def _lost(found: list[Lost]) -> tuple[str, ...]:
+    named = [lost for lost in found if not lost.more]
+    shown = [f"{lost.path}: {lost.why}" for lost in named[:_MOST_LOST]]
+    further = len(named) - len(shown) + sum(lost.more for lost in found)
+    return (*shown, f"and {further} more") if further else tuple(shown)
 
 
 def _thinking(plan: Plan) -> str:

@@ -94,7 +94,7 @@ def _translate(case: Case) -> Result:
         )
         made, lost = translate.request(body, client, upstream, target, stream=case.stream)
         if case.upstream == "codex":
-            _shape_codex(made)
+            _shape_codex(made, lost)
         return Result(case.id, ok=True, upstream_request=made, lost=lost)
     if case.kind == "count":
         counted = wires.get(client).encode_count(case.count)
@@ -133,10 +133,10 @@ def _codex_answer(raw: bytes) -> bytes:
     return bytes(found) if isinstance(found, Raw) else raw
 
 
-def _shape_codex(body: Body) -> None:
+def _shape_codex(body: Body, lost: list[Lost]) -> None:
     from proxy.wire.responses import codex  # only this dialect needs it
 
-    codex.shape(body)
+    codex.shape(body, lost)
 
 
 def _context(case: Case, client: str) -> AnswerContext:

@@ -221,7 +221,8 @@ class Request(Struct, omit_defaults=True):
     modalities: list[str] = []
     extras: dict[str, Raw] = {}
     implied: tuple[str, ...] = ()
-    """Keys of `extras` that say nothing which other members do not hold, so that none is lost."""
+    """Keys of `extras` that say nothing which other members do not hold, so that encoders list none.
+    What nobody read inside of them finds `wire/unread.py`."""
     echo: Raw | None = None
     """The client's whole request where its answers echo fields of it (Responses)."""
 
@@ -286,11 +287,12 @@ class ErrorInfo(Struct, omit_defaults=True):
     raw: Raw | None = None
 
 
-class Lost(Struct):
-    """A field that a translation could not carry."""
+class Lost(Struct, omit_defaults=True):
+    """A field that a translation could not carry. With `more`: so many further ones, without a path."""
 
     path: str
     why: str
+    more: int = 0
 
 
 class Capability(Struct, frozen=True, omit_defaults=True):

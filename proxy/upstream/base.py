@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeAlias, runtime_checkable
 from msgspec import Struct
 
 from proxy.config.model import Candidate, Credential
-from proxy.convo.model import ErrorInfo
+from proxy.convo.model import ErrorInfo, Lost
 from proxy.errors import Fault, ProxyError, Retry
 from proxy.jsonio import Body
 from proxy.net.api import Headers
@@ -56,8 +56,10 @@ class Provider(Protocol):
         """All headers but Host, Content-Length and Connection."""
         ...
 
-    def shape(self, body: Body, candidate: Candidate, action: Action, client: Client) -> None:
-        """Edits an encoded body in place to the service's dialect."""
+    def shape(
+        self, body: Body, candidate: Candidate, action: Action, client: Client, lost: list[Lost]
+    ) -> None:
+        """Edits an encoded body in place to the service's dialect; `lost` takes what it takes away."""
         ...
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import DecodeError, Raw
 
 from proxy.config.model import Candidate
+from proxy.convo.model import Lost
 from proxy.jsonio import Body, decode, raw_of
 from proxy.net.api import Headers
 from proxy.upstream.base import Action, Client, finish_headers, join
@@ -73,13 +74,21 @@ class Claude:
             headers += [(name, value) for name, value in own.items() if value]
         return finish_headers(headers, credential)
 
-    def shape(self, body: Body, candidate: Candidate, action: Action, client: Client) -> None:  # noqa: ARG002  # same for all clients
+    def shape(
+        self,
+        body: Body,
+        candidate: Candidate,  # noqa: ARG002  # same for all credentials
+        action: Action,
+        client: Client,  # noqa: ARG002  # same for all clients
+        lost: list[Lost],
+    ) -> None:
         """A forced tool excludes thinking (API rule: "Thinking may not be enabled when tool_choice forces")."""
         choice = body.get("tool_choice")
         if "thinking" in body and choice is not None:
             kind = decode(raw_of(choice))
             if isinstance(kind, dict) and kind.get("type") in ("any", "tool"):
                 del body["thinking"]
+                lost.append(Lost("thinking", "it does not go with a forced tool"))
         if action == "count":
             for key in ("max_tokens", "stream", "metadata", "temperature", "top_p", "top_k"):
                 body.pop(key, None)

@@ -12,6 +12,7 @@ from msgspec import DecodeError
 
 import proxy.wire.responses.codex as dialect
 from proxy.config.model import Candidate
+from proxy.convo.model import Lost
 from proxy.jsonio import Body, decode, raw_of
 from proxy.net.api import Headers
 from proxy.upstream.base import Action, Client, finish_headers, join
@@ -54,11 +55,18 @@ class Codex:
         ]
         return finish_headers(headers, credential)
 
-    def shape(self, body: Body, candidate: Candidate, action: Action, client: Client) -> None:  # noqa: ARG002  # both modes stream
+    def shape(
+        self,
+        body: Body,
+        candidate: Candidate,
+        action: Action,  # noqa: ARG002  # both modes stream
+        client: Client,
+        lost: list[Lost],
+    ) -> None:
         """The Codex dialect; one cache key per Claude conversation."""
         if not candidate.credential.legacy:
             return
-        dialect.shape(body)
+        dialect.shape(body, lost)
         if client.wire == "anthropic" and "prompt_cache_key" not in body:
             user = _text(body.get("user"))
             if user:

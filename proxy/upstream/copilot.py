@@ -13,6 +13,7 @@ from uuid import uuid4
 from msgspec import Raw
 
 from proxy.config.model import Candidate, CopilotOptions, Credential
+from proxy.convo.model import Lost
 from proxy.jsonio import Body
 from proxy.net.api import Headers
 from proxy.upstream import copilot_initiator as initiator
@@ -100,16 +101,26 @@ class Copilot:
         account = candidate.credential.account
         return Capture(self._reasoning, account, stream=action == "stream")
 
-    def shape(self, body: Body, candidate: Candidate, action: Action, client: Client) -> None:  # noqa: ARG002  # same for all clients
+    def shape(
+        self,
+        body: Body,
+        candidate: Candidate,
+        action: Action,
+        client: Client,  # noqa: ARG002  # same for all clients
+        lost: list[Lost],
+    ) -> None:
         """Keeps a cap on the output within the model's; says outright whether it streams."""
         if candidate.credential.wire == "chat":
-            body.pop("parallel_tool_calls", None)
-            _cap(body, candidate)
+            if body.pop("parallel_tool_calls", None) in (False, _FALSE):
+                lost.append(Lost("parallel_tool_calls", "Copilot has no such setting"))
+            _cap(body, candidate, lost)
             if _is_gemini(candidate):
                 self._reasoning.give_back(candidate.credential.account, body)
             body["stream"] = _TRUE if action == "stream" else _FALSE
         elif candidate.credential.wire == "responses":
             # The service keeps no answers; clients of the API leave `store` to its default, true.
+            if body.get("store") in (True, _TRUE):
+                lost.append(Lost("store", "Copilot keeps no answers"))
             body["store"] = _FALSE
 
 
@@ -117,13 +128,15 @@ def _is_gemini(candidate: Candidate) -> bool:
     return candidate.model.lower().startswith("gemini")
 
 
-def _cap(body: Body, candidate: Candidate) -> None:
+def _cap(body: Body, candidate: Candidate, lost: list[Lost]) -> None:
     """`max_tokens` under the name that the model takes; dropped where it asks for all there is."""
     values = [body.pop(name, None) for name in ("max_completion_tokens", "max_tokens")]
     raw = next((value for value in values if value is not None), None)
     wanted = initiator.value_of(raw)
     most = candidate.capability.output
     if not isinstance(wanted, int) or isinstance(wanted, bool) or wanted < 1:
+        if wanted is not None:
+            lost.append(Lost("max_tokens", "no number of tokens"))
         return
     if most and wanted >= most:
         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from proxy.config.model import Candidate
+from proxy.convo.model import Lost
 from proxy.jsonio import Body
 from proxy.net.api import Headers
 from proxy.upstream.base import Action, Client, finish_headers, join
@@ -39,9 +40,17 @@ class Gemini:
             headers.append((b"X-Goog-Api-Key", credential.key.reveal().encode()))
         return finish_headers(headers, credential)
 
-    def shape(self, body: Body, candidate: Candidate, action: Action, client: Client) -> None:  # noqa: ARG002  # same for all clients
+    def shape(
+        self,
+        body: Body,
+        candidate: Candidate,
+        action: Action,
+        client: Client,  # noqa: ARG002  # same for all clients
+        lost: list[Lost],
+    ) -> None:
         """`countTokens` takes the conversation alone; the reference also names the model in the body."""
-        body.pop("session_id", None)
+        if body.pop("session_id", None) is not None:
+            lost.append(Lost("session_id", "the API refuses it"))
         if action == "count":
             for key in _NOT_COUNTED:
                 body.pop(key, None)

@@ -1,7 +1,8 @@
 """What a route does about fields that a translation cannot carry (`on-loss`). Pure.
 
 `warn` names them in the answer's head and in the log. `fail` asks only those who can be told all of the
-request. Where client and upstream speak the same protocol nothing is lost.
+request. Where client and upstream speak the same protocol nothing is lost but what a provider's own
+dialect takes away.
 """
 
 from __future__ import annotations
@@ -30,17 +31,18 @@ Skipped: TypeAlias = Callable[["Ask", str, str], None]
 
 def paths(lost: Sequence[Lost]) -> str:
     """The lost fields, each once, with commas between; fit for a header. Ends in `+N` for N more."""
-    known = list(dict.fromkeys(entry.path for entry in lost))
+    known = list(dict.fromkeys(entry.path for entry in lost if not entry.more))
+    further = sum(entry.more for entry in lost)
     shown: list[str] = []
     room = _MOST
     for path in known:
         text = _plain(path)
         room -= len(text) + 1
         if room < 0:
-            shown.append(f"+{len(known) - len(shown)}")
+            further += len(known) - len(shown)
             break
         shown.append(text)
-    return ",".join(shown)
+    return ",".join([*shown, f"+{further}"] if further else shown)
 
 
 def _plain(path: str) -> str:
@@ -90,14 +92,17 @@ def _lost(
 ) -> list[Lost]:
     """What is lost on the way to this one; encoded once for all keys that get the same body."""
     credential = candidate.credential
-    key = (credential.wire, credential.provider, candidate.model, candidate.capability)
+    key = (
+        *(credential.wire, credential.provider, credential.legacy),
+        *(candidate.model, candidate.capability),
+    )
     lost = known.get(key)
     if lost is None:
-        lost = known[key] = []
         try:
-            work.body(candidate, plan, lost)
+            lost = work.lost_to(candidate, plan)
         except ProxyError:
-            lost.clear()  # it cannot be said there at all, which the attempt tells best
+            lost = []  # it cannot be said there at all, which the attempt tells best
+        known[key] = lost
     return lost
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from proxy.config.model import Candidate
+from proxy.convo.model import Lost
 from proxy.jsonio import Body
 from proxy.net.api import Headers
 from proxy.upstream.base import Action, Client, finish_headers, join
@@ -31,7 +32,14 @@ class OpenAICompat:
             headers += [(b"Accept", b"text/event-stream"), (b"Cache-Control", b"no-cache")]
         return headers
 
-    def shape(self, body: Body, candidate: Candidate, action: Action, client: Client) -> None:
+    def shape(
+        self,
+        body: Body,
+        candidate: Candidate,
+        action: Action,
+        client: Client,
+        lost: list[Lost],
+    ) -> None:
         """Nothing to change."""
 
 

@@ -67,6 +67,8 @@ class Work:
     rewritten = False
     """The tools went out otherwise than the client gave them, though the wire was its own."""
     _request: Request | None = None
+    _passed_over: dict[bool, list[Lost]] | None = None
+    """What no decoder read, for upstreams of its own wire and of others; once somebody asked."""
 
     def __init__(self, ask: Ask) -> None:
         self.ask = ask
@@ -159,19 +161,16 @@ class Work:
         provider = provider_of(credential.provider)
         action = self.action()
         body = self.body(candidate, plan, lost)
-        if lost and plan.on_loss == "fail" and action != "count":
-            raise losses.refusal(credential.upstream or credential.provider, lost)
         names = (candidate.model, plan.model)
         edits = settings.payload
         rules = payload.matching(edits, names, credential.wire) if edits else ()
+        original = decode(encode(body)) if rules else {}
+        provider.shape(body, candidate, action, self._seen, lost)
+        if lost and plan.on_loss == "fail" and action != "count":
+            raise losses.refusal(credential.upstream or credential.provider, lost)
+        self._note_tools(body, candidate)
         if rules:
-            original = decode(encode(body))
-            provider.shape(body, candidate, action, self._seen)
-            self._note_tools(body, candidate)
             body = payload.apply(rules, decode(encode(body)), original)
-        else:
-            provider.shape(body, candidate, action, self._seen)
-            self._note_tools(body, candidate)
         headers = provider.headers(candidate, action, self._seen, body)
         timeouts = credential.timeouts
         return Call(
@@ -188,6 +187,14 @@ class Work:
             if credential.account and isinstance(provider, Tapping)
             else None,
         )
+
+    def lost_to(self, candidate: Candidate, plan: Plan) -> list[Lost]:
+        """What a call to this candidate leaves out. Raises ProxyError where none can be made."""
+        lost: list[Lost] = []
+        body = self.body(candidate, plan, lost)
+        provider = provider_of(candidate.credential.provider)
+        provider.shape(body, candidate, self.action(), self._seen, lost)
+        return lost
 
     def _note_tools(self, body: Body, candidate: Candidate) -> None:
         if body.get("tools") is not self.top.get("tools") and self.same_wire(candidate):
@@ -209,14 +216,30 @@ class Work:
             if not self.ask.model:
                 body["model"] = Raw(encode(candidate.model))
             if plan.reasoning is not None:
-                self.client.patch_reasoning(body, plan.reasoning, _target(candidate))
+                self.client.patch_reasoning(body, plan.reasoning, _target(candidate), lost)
             return body
         request = self.continued or self.request
         if plan.reasoning is not None:
             # Racing calls share the request, so it is not changed in place.
             request = structs.replace(request, reasoning=plan.reasoning)
-        upstream: Wire = wires.get(candidate.credential.wire)
-        return upstream.encode_request(request, _target(candidate), lost)
+        wire = candidate.credential.wire
+        body = wires.get(wire).encode_request(request, _target(candidate), lost)
+        if plan.on_loss != "ignore" and not self.ask.count:
+            lost += self._unread(wire)
+        return body
+
+    def _unread(self, upstream: str) -> list[Lost]:
+        """What no decoder read of the client's request; looked for once for all upstreams."""
+        if self._passed_over is None:
+            self._passed_over = {}
+        own = self.ask.wire == upstream
+        found = self._passed_over.get(own)
+        if found is None:
+            from proxy.wire.unread import unread  # hardly a route asks
+
+            found = unread(self.ask.wire, self.top, self.request, upstream)
+            self._passed_over[own] = found
+        return found
 
 
 def _target(candidate: Candidate) -> Target:

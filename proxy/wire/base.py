@@ -87,8 +87,11 @@ class Wire(Protocol):
         """The upstream body by top-level key; appends what cannot be carried to `lost`."""
         ...
 
-    def patch_reasoning(self, body: Body, reasoning: Reasoning, target: Target) -> None:
-        """Overwrites the thinking settings of a same-wire body in place (thinking suffix)."""
+    def patch_reasoning(
+        self, body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]
+    ) -> None:
+        """Overwrites the thinking settings of a same-wire body in place (thinking suffix); `lost` takes
+        what does not go with the new ones."""
         ...
 
     def stream_decoder(self) -> StreamDecoder:

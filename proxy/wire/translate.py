@@ -14,6 +14,7 @@ from proxy.wire import names
 from proxy.wire.base import AnswerContext, Target
 from proxy.wire.gemini import encode as gemini
 from proxy.wire.lanes import lane
+from proxy.wire.unread import unread
 
 
 def decode_request(body: bytes, client: str, model: str, stream: bool) -> Request:
@@ -24,7 +25,7 @@ def decode_request(body: bytes, client: str, model: str, stream: bool) -> Reques
 def request(
     body: bytes, client: str, upstream: str, target: Target, *, stream: bool
 ) -> tuple[Body, list[Lost]]:
-    """The upstream body, and what it cannot carry. Same wire: only `model` is changed,
+    """The upstream body, and all that it cannot carry. Same wire: only `model` is changed,
     but where the body brings another provider's signatures."""
     lost: list[Lost] = []
     if client == upstream and not holds_sealed(body):
@@ -38,7 +39,9 @@ def request(
             gemini.complete(patched)
         return patched, lost
     decoded = decode_request(body, client, target.model, stream)
-    return wires.get(upstream).encode_request(decoded, target, lost), lost
+    made = wires.get(upstream).encode_request(decoded, target, lost)
+    lost += unread(client, top_level(body), decoded, upstream, most=len(body))
+    return made, list({entry.path: entry for entry in lost}.values())
 
 
 def stream(data: bytes, client: str, upstream: str, context: AnswerContext) -> bytes:

@@ -72,5 +72,5 @@ def test_a_wish_by_model_name_on_the_same_wire(signed):
     raw = json.dumps({"model": "m", "max_tokens": 9, "messages": messages}).encode()
     body = dict(top_level(raw))
     target = Target(model=MODEL)
-    wires.get("anthropic").patch_reasoning(body, Reasoning(effort="high"), target)
+    wires.get("anthropic").patch_reasoning(body, Reasoning(effort="high"), target, [])
     assert ("thinking" in decode(encode(body))) is signed

@@ -331,6 +331,13 @@ def test_a_name_cannot_leave_its_place(name: str) -> None:
     assert re.fullmatch(r"[!-+\--~]+,z", told)
 
 
+def test_further_ones_without_a_name_are_counted() -> None:
+    assert losses.paths([Lost("a", ""), Lost("", "", 7)]) == "a,+7"
+    many = [*(Lost(f"field_{n}", "") for n in range(1000)), Lost("", "", 7)]
+    told = losses.paths(many).split(",")
+    assert told[-1] == f"+{1007 - len(told) + 1}"
+
+
 def test_the_header_is_bounded() -> None:
     told = header(*(f"field_{n}" for n in range(1000)))
     assert len(told) <= 1010

@@ -27,8 +27,10 @@ class _Anthropic:
     def encode_request(self, request: Request, target: Target, lost: list[Lost]) -> Body:
         return encode.encode_request(request, target, lost)
 
-    def patch_reasoning(self, body: Body, reasoning: Reasoning, target: Target) -> None:
-        encode.patch_reasoning(body, reasoning, target)
+    def patch_reasoning(
+        self, body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]
+    ) -> None:
+        encode.patch_reasoning(body, reasoning, target, lost)
 
     def stream_decoder(self) -> StreamDecoder:
         return Decoder()

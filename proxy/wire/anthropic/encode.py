@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from proxy.convo.model import Lost, Reasoning, Request, Text, Tool
 from proxy.jsonio import Body, Json, decode, top_level
+from proxy.wire import unsaid
 from proxy.wire.anthropic import types as t
 from proxy.wire.anthropic.effort import MAX_TOKENS, set_reasoning
 from proxy.wire.anthropic.names import upstream_names
@@ -59,10 +60,12 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     if request.reasoning is not None:
         set_reasoning(body, request.reasoning, target, lost)
     _set_extras(body, request, lost)
+    if request.reasoning is not None or request.format is not None:
+        unsaid.of_settings(request, target, t.NAME, lost)
     return body
 
 
-def patch_reasoning(body: Body, reasoning: Reasoning, target: Target) -> None:
+def patch_reasoning(body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]) -> None:
     """Overwrites the thinking settings of a Messages body in place."""
     body.pop("thinking", None)
     config = body.get("output_config")
@@ -73,7 +76,7 @@ def patch_reasoning(body: Body, reasoning: Reasoning, target: Target) -> None:
             body["output_config"] = values
         else:
             del body["output_config"]
-    set_reasoning(body, reasoning, target, [])
+    set_reasoning(body, reasoning, target, lost)
 
 
 def _max_tokens(request: Request, target: Target) -> int:

@@ -27,6 +27,7 @@ from proxy.convo.model import (
     ToolUse,
 )
 from proxy.jsonio import object_of, text_of
+from proxy.wire import unsaid
 from proxy.wire.anthropic import names
 from proxy.wire.anthropic import types as t
 
@@ -65,6 +66,8 @@ class Turns:
                 continue
             path = f"messages[{number}]"
             role = "assistant" if message.role == "assistant" else "user"
+            if message.name:
+                unsaid.of_message(message, path, t.NAME, self._lost)
             for index, part in enumerate(message.parts):
                 self._add(role, part, f"{path}.parts[{index}]")
         self._answer_calls()
@@ -79,6 +82,8 @@ class Turns:
                 self._add_text(role, part, path)
             case ToolUse():
                 self._put("assistant", self._call(part))
+                if part.signature:
+                    unsaid.of_call(part, path, self._lost)
             case ToolResult():
                 self._add_result(part, path)
             case Thinking():
@@ -96,6 +101,8 @@ class Turns:
         elif part.text.strip():
             plain = part if isinstance(part, Text) else Text(part.text)
             self._put(role, text_block(plain))
+            if plain.citations is not None or plain.signature:
+                unsaid.of_text(plain, path, t.NAME, self._lost)
         elif isinstance(part, Opaque):
             self._lose(path, f"{part.type or 'a part'} of the {part.origin} wire")
 
@@ -169,6 +176,7 @@ class Turns:
                 path, f"{part.kind} {part.mime or part.file_id}: the API has no such content"
             )
             return
+        unsaid.of_media(part, path, t.NAME, self._lost)
         if part.cache is not None:
             block["cache_control"] = part.cache
         self._put(role, block)

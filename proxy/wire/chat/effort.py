@@ -21,7 +21,9 @@ from proxy.wire.chat import types as t
 WORDS: Final = frozenset(("none", "minimal", "low", "medium", "high", "xhigh", "max", "auto"))
 
 
-class _Config(Struct):
+class Config(Struct):
+    """`thinking_config`."""
+
     thinking_budget: int | None = None
     thinkingBudget: int | None = None  # noqa: N815 - the API's spelling
     thinking_level: str | None = None
@@ -30,21 +32,25 @@ class _Config(Struct):
     includeThoughts: bool | None = None  # noqa: N815 - the API's spelling
 
 
-class _Google(Struct):
-    thinking_config: _Config | None = None
-    thinkingConfig: _Config | None = None  # noqa: N815 - the API's spelling
+class Google(Struct):
+    """`google` of `extra_body`."""
+
+    thinking_config: Config | None = None
+    thinkingConfig: Config | None = None  # noqa: N815 - the API's spelling
 
 
-class _Extra(Struct):
-    google: _Google | None = None
+class Extra(Struct):
+    """`extra_body`."""
+
+    google: Google | None = None
     reasoning: t.ReasoningIn | None = None
     thinking: t.ReasoningIn | None = None
 
 
 _word = msgspec.json.Decoder(str | None)
 _reasoning = msgspec.json.Decoder(t.ReasoningIn | None)
-_google = msgspec.json.Decoder(_Google | None)
-_extra = msgspec.json.Decoder(_Extra | None)
+_google = msgspec.json.Decoder(Google | None)
+_extra = msgspec.json.Decoder(Extra | None)
 
 
 def reasoning_of(top: Body) -> Reasoning | None:
@@ -108,7 +114,7 @@ def _of_struct(given: t.ReasoningIn | None, path: str) -> Reasoning | None:
     return None
 
 
-def _of_google(given: _Google | None) -> Reasoning | None:
+def _of_google(given: Google | None) -> Reasoning | None:
     config = (given.thinking_config or given.thinkingConfig) if given is not None else None
     if config is None:
         return None

@@ -7,6 +7,7 @@ from typing import Final
 
 from proxy.convo.model import Lost, Reasoning, Request, Tool, ToolChoice
 from proxy.jsonio import Body
+from proxy.wire import unsaid
 from proxy.wire.base import Target
 from proxy.wire.chat import effort
 from proxy.wire.chat import types as t
@@ -53,6 +54,8 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     if request.reasoning is not None:
         effort.set_effort(body, request.reasoning, target.capability)
     _set_format(body, request)
+    if request.reasoning is not None or request.format is not None:
+        unsaid.of_settings(request, target, t.NAME, lost)
     for key, value in request.extras.items():
         if request.origin == t.NAME:
             body.setdefault(key, value)
@@ -61,9 +64,10 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     return body
 
 
-def patch_reasoning(body: Body, reasoning: Reasoning, target: Target) -> None:
+def patch_reasoning(body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]) -> None:
     """Overwrites the thinking settings of a chat body in place."""
     effort.patch_reasoning(body, reasoning, target.capability)
+    unsaid.of_thinking(reasoning, target, lost)
 
 
 def _set_parameters(body: Body, request: Request, target: Target, lost: list[Lost]) -> None:

@@ -23,6 +23,7 @@ from proxy.convo.model import (
     ToolUse,
 )
 from proxy.jsonio import encode, text_of
+from proxy.wire import unsaid
 from proxy.wire.base import Target
 from proxy.wire.chat import types as t
 from proxy.wire.chat.media import answer_image, content_part
@@ -54,7 +55,8 @@ class Messages:
     def build(self) -> list[Node]:
         """The `messages` field."""
         if self._request.system:
-            self._out.append({"role": "system", "content": self._texts(self._request.system)})
+            texts = self._texts(self._request.system, "system")
+            self._out.append({"role": "system", "content": texts})
         for number, message in enumerate(self._request.messages):
             path = f"messages[{number}]"
             if message.role == "assistant":
@@ -62,9 +64,8 @@ class Messages:
                 self._assistant(message, path)
             elif message.role == "system":
                 self._flush()
-                self._out.append(
-                    self._named({"role": "system", "content": self._texts(message.parts)}, message)
-                )
+                texts = self._texts(message.parts, path)
+                self._out.append(self._named({"role": "system", "content": texts}, message))
             else:
                 self._user(message, path)
         self._flush()
@@ -84,8 +85,13 @@ class Messages:
             waiting, self._waiting = self._waiting, []
             self._out.append({"role": "user", "content": waiting})
 
-    def _texts(self, parts: list[Part]) -> object:
-        nodes = [self._text(part) for part in parts if isinstance(part, Text)]
+    def _texts(self, parts: list[Part], path: str) -> object:
+        nodes = []
+        for index, part in enumerate(parts):
+            if isinstance(part, Text):
+                nodes.append(self._text(part))
+            else:
+                self._lose(f"{path}.parts[{index}]", "only text can be system content")
         if len(nodes) == 1 and len(nodes[0]) == 2:
             return nodes[0]["text"]
         return nodes
@@ -95,6 +101,10 @@ class Messages:
         if part.cache is not None and self._own:
             node["cache_control"] = part.cache
         return node
+
+    def _note(self, part: Text, path: str) -> None:
+        if part.citations is not None or part.signature:
+            unsaid.of_text(part, path, t.NAME, self._lost)
 
     def _user(self, message: Message, path: str) -> None:
         content: list[Node] = []
@@ -120,6 +130,7 @@ class Messages:
     def _content(self, part: Part, path: str) -> Node | None:
         match part:
             case Text():
+                self._note(part, path)
                 return self._text(part)
             case Refusal(text=text):
                 return {"type": "text", "text": text}
@@ -127,7 +138,9 @@ class Messages:
                 node = content_part(part)
                 if node is None:
                     self._lose(path, f"{part.kind} {part.mime or part.file_id}: no form for it")
-                elif part.cache is not None and self._own:
+                    return None
+                unsaid.of_media(part, path, t.NAME, self._lost)
+                if part.cache is not None and self._own:
                     node["cache_control"] = part.cache
                 return node
             case Opaque():
@@ -183,6 +196,7 @@ class Messages:
     def _assistant_part(self, turn: _Assistant, part: Part, path: str) -> None:
         match part:
             case Text():
+                self._note(part, path)
                 turn.content.append(self._text(part))
             case Refusal(text=text):
                 if self._request.origin in _REFUSERS:
@@ -193,11 +207,14 @@ class Messages:
                 self._thinking(turn, part, path)
             case ToolUse():
                 turn.calls.append(self._call(part))
+                if part.signature and "extra_content" not in turn.calls[-1]:
+                    unsaid.of_call(part, path, self._lost)
             case Opaque():
                 self._assistant_opaque(turn, part, path)
             case Media():
                 if part.kind == "image" and (part.data or part.url):
                     turn.images.append(answer_image(part))
+                    unsaid.of_media(part, path, t.NAME, self._lost)
                 else:
                     self._lose(path, f"{part.kind} in an assistant message")
             case ToolResult():

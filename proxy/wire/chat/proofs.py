@@ -24,15 +24,19 @@ OPAQUE: Final = "reasoning.opaque"
 """Type of the entry that stands for `reasoning_opaque`."""
 
 
-class _Google(Struct):
+class Google(Struct):
+    """`google` of `extra_content`."""
+
     thought_signature: str | None = None
 
 
-class _Extra(Struct):
-    google: _Google | None = None
+class Extra(Struct):
+    """`extra_content` of a call."""
+
+    google: Google | None = None
 
 
-_extra = msgspec.json.Decoder(_Extra)
+_extra = msgspec.json.Decoder(Extra)
 
 
 def call_signature(extra: Raw | None) -> tuple[str, str]:

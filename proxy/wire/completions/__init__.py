@@ -18,7 +18,7 @@ from proxy.jsonio import Body, decode, encode, raw_of, top_level
 from proxy.wire.base import AnswerContext, StreamDecoder, StreamEncoder, Target, Wire
 from proxy.wire.chat import WIRE as CHAT
 
-_KEPT: Final = (
+KEPT: Final = (
     *("model", "max_tokens", "temperature", "top_p", "frequency_penalty", "presence_penalty"),
     *("stop", "stream", "stream_options", "top_logprobs", "n", "seed", "user", "echo"),
 )
@@ -71,7 +71,7 @@ def to_chat(data: bytes, top: Body | None = None) -> Body:
         given = top_level(data) if top is None else top
     except msgspec.DecodeError as error:
         raise bad_request(f"the body is not a JSON object: {error}") from None
-    body: Body = {key: given[key] for key in _KEPT if key in given}
+    body: Body = {key: given[key] for key in KEPT if key in given}
     body["messages"] = [{"role": "user", "content": _prompt(given)}]
     count = given.get("logprobs")
     if count is not None and raw_of(count) not in (Raw(b"null"), Raw(b"false"), Raw(b"0")):
@@ -150,9 +150,11 @@ class Completions:
         """No upstream speaks this; chat is sent."""
         return CHAT.encode_request(request, target, lost)
 
-    def patch_reasoning(self, body: Body, reasoning: Reasoning, target: Target) -> None:
+    def patch_reasoning(
+        self, body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]
+    ) -> None:
         """See `Wire`."""
-        CHAT.patch_reasoning(body, reasoning, target)
+        CHAT.patch_reasoning(body, reasoning, target, lost)
 
     def stream_decoder(self) -> StreamDecoder:
         """See `Wire`."""

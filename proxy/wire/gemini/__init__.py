@@ -34,9 +34,11 @@ class Gemini:
         """The upstream body by top-level key."""
         return encode_request(request, target, lost)
 
-    def patch_reasoning(self, body: Body, reasoning: Reasoning, target: Target) -> None:
+    def patch_reasoning(
+        self, body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]
+    ) -> None:
         """Overwrites the thinking settings of a same-wire body."""
-        patch_reasoning(body, reasoning, target)
+        patch_reasoning(body, reasoning, target, lost)
 
     def stream_decoder(self) -> Decoder:
         """A decoder for one upstream stream."""

@@ -24,6 +24,7 @@ from proxy.convo.model import (
     ToolResult,
     ToolUse,
 )
+from proxy.wire import unsaid
 from proxy.wire.gemini import names, schema, signatures, thinking, types
 from proxy.wire.gemini import parts as parts_of
 from proxy.wire.gemini.parts import WirePart
@@ -55,15 +56,6 @@ _STOPS: Final = 5
 _CANDIDATES: Final = 8
 _RESULT_MEDIA: Final = ("image/", "application/pdf", "text/plain")
 """What `functionResponse.parts` may hold (Function calling guide, multimodal responses)."""
-_NOT_HERE: Final = (
-    ("parallel_tool_calls", False),
-    ("user", ""),
-    ("metadata", None),
-    ("service_tier", ""),
-    ("verbosity", ""),
-    ("store", False),
-)
-"""Members that the API has nothing for, with the value that needs no mention."""
 
 
 def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
@@ -91,11 +83,15 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
         body["generationConfig"] = config
     body.setdefault("safetySettings", SAFETY)
     _note_lost(request, lost)
+    if request.reasoning is not None or request.format is not None:
+        unsaid.of_settings(request, target, "gemini", lost)
+    unsaid.of_gemini(request, lost)
     return body
 
 
-def patch_reasoning(body: Body, reasoning: Reasoning, target: Target) -> None:
+def patch_reasoning(body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]) -> None:
     """Overwrites `generationConfig.thinkingConfig` of a same-wire body."""
+    unsaid.of_thinking(reasoning, target, lost)
     said = body.get("generationConfig", body.pop("generation_config", None))
     found = jsonio.decode(jsonio.raw_of(said)) if said is not None else {}
     config = dict(found) if isinstance(found, dict) else {}
@@ -141,19 +137,11 @@ def _own_extras(body: Body, config: dict[str, object], request: Request) -> None
 
 
 def _note_lost(request: Request, lost: list[Lost]) -> None:
-    for name, silent in _NOT_HERE:
-        value = getattr(request, name)
-        if (
-            value is not None and value != silent
-            if name != "parallel_tool_calls"
-            else value is silent
-        ):
-            lost.append(Lost(name, "the Gemini API has no such setting"))
     if request.origin != "gemini":
         lost += [
             Lost(name, f"a member of the {request.origin} wire only")
             for name in request.extras
-            if name != _IMAGE_CONFIG and name not in request.implied
+            if name not in request.implied and (name != _IMAGE_CONFIG or request.origin != "chat")
         ]
 
 
@@ -180,11 +168,11 @@ class _Writer:
         out: list[dict[str, object]] = []
         for turn in self._turns():
             if turn.role == "system":
-                self._late_system += [
-                    parts_of.text_part(part.text)
-                    for part in turn.parts
-                    if isinstance(part, Text) and part.text
-                ]
+                for part in turn.parts:
+                    if isinstance(part, Text):
+                        self._late_system += [parts_of.text_part(part.text)] if part.text else []
+                    else:
+                        self._lose("messages.system", "only text fits into systemInstruction")
                 continue
             parts = self._model(turn) if turn.role == "assistant" else self._user(turn)
             if parts:
@@ -207,6 +195,8 @@ class _Writer:
         """The messages; neighbours of one role are one turn, so that results stand together."""
         held: Message | None = None
         for message in self._request.messages:
+            if message.name:
+                unsaid.of_message(message, "messages", "gemini", self._lost)
             if held is None or held.role != message.role or (self._own and not _results(held)):
                 if held is not None:
                     yield held
@@ -237,6 +227,8 @@ class _Writer:
     def _call(self, call: ToolUse) -> WirePart:
         name = self._name(call.name)
         signature = call.signature if call.origin == "gemini" else ""
+        if call.signature and not signature:
+            unsaid.of_call(call, "messages", self._lost)
         if not signature and self._checks and not self._open:
             signature = signatures.SKIP
         self._called[call.id] = name
@@ -258,6 +250,8 @@ class _Writer:
                 signature = part.signature if part.origin == "gemini" else ""
                 if text or signature:
                     out.append(parts_of.text_part(text, signature))
+                if part.citations is not None or part.signature:
+                    unsaid.of_text(part, "messages", "gemini", self._lost)
             case Refusal(text=text):
                 if text:
                     out.append(parts_of.text_part(text))
@@ -265,6 +259,7 @@ class _Writer:
                 found = parts_of.media_part(part)
                 if found is not None:
                     out.append(found)
+                    unsaid.of_media(part, "messages.media", "gemini", self._lost)
                 else:
                     self._lose("messages.media", "a file of another provider has no address here")
             case Opaque():
@@ -342,6 +337,7 @@ class _Writer:
         if found is None:
             self._lose("messages.tool_result", "a file of another provider has no address here")
             return
+        unsaid.of_media(part, "messages.tool_result", "gemini", self._lost)
         plain = bool(part.data) and part.mime.startswith(_RESULT_MEDIA)
         inside = self._own or (self._media_inside and plain)
         (own if inside else media).append(found)
@@ -373,6 +369,12 @@ def _tools(tools: list[Tool], lost: list[Lost]) -> list[object]:
     for tool in tools:
         if tool.kind != "server":
             functions.append(_function(tool))
+            if tool.kind == "custom":
+                lost.append(
+                    Lost(f"tools.{tool.name}.format", "free-form input; sent as one string")
+                )
+            elif tool.strict:
+                lost.append(Lost(f"tools.{tool.name}.strict", "Gemini has no such setting"))
         else:
             found = _server(tool, alone=all(other.kind == "server" for other in tools))
             if found is None:

@@ -73,6 +73,7 @@ def _decode(body: jsonio.Body, model: str, *, stream: bool) -> Request:
         rest = _config(request, fields["generationConfig"])
         if rest:
             extras["generationConfig"] = jsonio.raw_of(rest)
+            request.implied = ("generationConfig",)
     if types.given(extras.get("toolConfig", types.ABSENT)):
         _tool_choice(request, extras)
     request.extras = {name: raw for name, raw in extras.items() if types.given(raw)}
@@ -259,10 +260,10 @@ def _function(raw: Raw) -> Tool:
 
 
 def _tool_choice(request: Request, extras: dict[str, Raw]) -> None:
-    """Reads `toolConfig`; what only Gemini has of it stays in the extras."""
+    """Reads `toolConfig`, which stays in the extras for upstreams of this wire."""
     try:
         outer = _camel_keys(types.raw_object.decode(extras["toolConfig"]))
-        calling = outer.pop("functionCallingConfig", types.ABSENT)
+        calling = outer.get("functionCallingConfig", types.ABSENT)
         if not types.given(calling):
             return
         inner = _camel_keys(types.raw_object.decode(calling))
@@ -272,8 +273,8 @@ def _tool_choice(request: Request, extras: dict[str, Raw]) -> None:
     mode = (config.mode or "AUTO").upper()
     names = config.allowedFunctionNames or []
     request.tool_choice = _choice(mode, names)
-    if not outer and mode in ("AUTO", "ANY", "NONE", "MODE_UNSPECIFIED"):
-        del extras["toolConfig"]
+    if mode in ("AUTO", "ANY", "NONE", "MODE_UNSPECIFIED"):
+        request.implied += ("toolConfig",)
 
 
 def _choice(mode: str, names: list[str]) -> ToolChoice:

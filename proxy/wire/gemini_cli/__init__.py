@@ -58,10 +58,12 @@ class GeminiCli:
         inner = _INNER.encode_request(request, target, lost)
         return {"model": target.model, "project": "", "request": inner}
 
-    def patch_reasoning(self, body: Body, reasoning: Reasoning, target: Target) -> None:
+    def patch_reasoning(
+        self, body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]
+    ) -> None:
         """Overwrites the thinking settings of a same-wire body."""
         inner: Body = dict(types.raw_object.decode(jsonio.raw_of(body.get("request", {}))))
-        _INNER.patch_reasoning(inner, reasoning, target)
+        _INNER.patch_reasoning(inner, reasoning, target, lost)
         body["request"] = inner
 
     def stream_decoder(self) -> Decoder:

@@ -29,9 +29,11 @@ class Responses:
         """As `Wire`."""
         return encode.encode_request(request, target, lost)
 
-    def patch_reasoning(self, body: Body, reasoning: Reasoning, target: Target) -> None:
+    def patch_reasoning(
+        self, body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]
+    ) -> None:
         """As `Wire`."""
-        encode.patch_reasoning(body, reasoning, target)
+        encode.patch_reasoning(body, reasoning, target, lost)
 
     def stream_decoder(self) -> stream.StreamDecoder:
         """As `Wire`."""

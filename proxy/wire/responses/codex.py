@@ -11,6 +11,7 @@ from typing import Final, cast
 import msgspec
 from msgspec import Raw
 
+from proxy.convo.model import Lost
 from proxy.jsonio import Body, Json, decode, raw_of
 from proxy.wire.responses import types
 from proxy.wire.responses.names import LIMIT, call_id, sent_names
@@ -27,20 +28,34 @@ REFUSED: Final = (
 _ENCRYPTED: Final = "reasoning.encrypted_content"
 _TIER: Final = b'"priority"'
 """The one tier that the backend takes (Codex's fast mode)."""
+_NO_TIER: Final = (b"null", b'"auto"', b'"default"')
+_NULL: Final = Raw(b"null")
+_TRUE: Final = Raw(b"true")
 
 
-def shape(body: Body) -> None:
-    """Changes a Responses body in place. Members that are malformed stay as they are."""
-    for key in REFUSED:
-        body.pop(key, None)
+def shape(body: Body, lost: list[Lost]) -> None:
+    """Changes a Responses body in place. Members that are malformed stay as they are.
+
+    `lost` takes what is left out, unless it says what holds anyway.
+    """
+    lost += [
+        Lost(key, "the Codex backend refuses it")
+        for key in REFUSED
+        if key in body and raw_of(body.pop(key)) != _NULL
+    ]
     body["stream"] = True
+    if raw_of(body.get("store")) == _TRUE:
+        lost.append(Lost("store", "the Codex backend keeps no answers"))
     body["store"] = False
     body.setdefault("parallel_tool_calls", True)
     body.setdefault("instructions", "")
-    if body["instructions"] is None or raw_of(body["instructions"]) == Raw(b"null"):
+    if body["instructions"] is None or raw_of(body["instructions"]) == _NULL:
         body["instructions"] = ""
-    if bytes(raw_of(body.get("service_tier"))) != _TIER:
+    tier = bytes(raw_of(body.get("service_tier")))
+    if tier != _TIER:
         body.pop("service_tier", None)
+        if tier not in _NO_TIER:
+            lost.append(Lost("service_tier", "the Codex backend has `priority` only"))
     body["include"] = _include(body.get("include"))
     body["input"] = _input(body.get("input"))
     _shorten_names(body)

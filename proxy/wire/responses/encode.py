@@ -25,6 +25,7 @@ from proxy.convo.model import (
 )
 from proxy.convo.thinking import effort_of
 from proxy.jsonio import Body, decode, raw_of, text_of, top_level
+from proxy.wire import unsaid
 from proxy.wire.base import Target
 from proxy.wire.responses.names import call_id, upstream_names
 from proxy.wire.responses.request import SHELL
@@ -66,17 +67,20 @@ def encode_request(request: Request, target: Target, lost: list[Lost]) -> Body:
     _settings(body, request, lost)
     _reasoning(body, request, target)
     _text(body, request)
-    _state(body, request, target)
+    _state(body, request, target, lost)
+    if request.reasoning is not None or request.format is not None:
+        unsaid.of_settings(request, target, "responses", lost)
     for key, raw in request.extras.items():
         if own:
             body[key] = raw
-        else:
+        elif key not in request.implied:
             lost.append(Lost(key, f"unknown to this API, came by {request.origin}"))
     return body
 
 
-def patch_reasoning(body: Body, reasoning: Reasoning, target: Target) -> None:
+def patch_reasoning(body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]) -> None:
     """Overwrites the effort of a same-wire body; its other thinking settings stay."""
+    unsaid.of_thinking(reasoning, target, lost)
     effort = effort_of(reasoning, target.capability)
     old = body.get("reasoning")
     said = top_level(bytes(raw_of(old))) if old is not None and raw_of(old) != Raw(b"null") else {}
@@ -110,6 +114,8 @@ class Items:
     def _turn(self, message: Message, path: str) -> None:
         role = "developer" if message.role == "system" else message.role
         open_content: list[Node] | None = None
+        if message.name:
+            unsaid.of_message(message, path, "responses", self._lost)
         for number, part in enumerate(message.parts):
             at = f"{path}.parts[{number}]"
             item = self._item(part, at)
@@ -129,6 +135,8 @@ class Items:
         """An item of its own, or None for what is content of a message."""
         match part:
             case ToolUse():
+                if part.signature:
+                    unsaid.of_call(part, path, self._lost)
                 return self._call(part)
             case ToolResult():
                 return self._result(part, path)
@@ -213,6 +221,8 @@ def content_of(part: Part, role: str, path: str, lost: list[Lost]) -> Node | Non
     out = role == "assistant"
     match part:
         case Text():
+            if part.citations is not None or part.signature:
+                unsaid.of_text(part, path, "responses", lost)
             if out:
                 return {"type": "output_text", "text": part.text, "annotations": _notes(part)}
             return {"type": "input_text", "text": part.text}
@@ -222,6 +232,7 @@ def content_of(part: Part, role: str, path: str, lost: list[Lost]) -> Node | Non
             return {"type": "input_text", "text": part.text}
         case Media():
             if not out:
+                unsaid.of_media(part, path, "responses", lost)
                 return _media(part, path, lost)
             lost.append(Lost(path, f"{part.kind} in an assistant turn"))
             address = f"[{part.kind}: {part.url or part.name or part.mime}]"
@@ -290,7 +301,7 @@ def _texts(parts: list[Part], path: str, lost: list[Lost]) -> list[str]:
 def _tools(body: Body, request: Request, names: Names, lost: list[Lost]) -> None:
     own = request.origin == "responses"
     tools: list[object] = []
-    for number, tool in enumerate(request.tools):
+    for tool in request.tools:
         if tool.kind == "function":
             tools.append(_function(tool, names, own=own))
         elif tool.kind == "custom":
@@ -300,7 +311,7 @@ def _tools(body: Body, request: Request, names: Names, lost: list[Lost]) -> None
         elif tool.type == "web_search":
             tools.append({"type": "web_search"})
         else:
-            lost.append(Lost(f"tools[{number}]", f"{tool.type} of {tool.origin}"))
+            lost.append(Lost(f"tools.{tool.type}", f"a tool that the {tool.origin} provider runs"))
     if tools:
         body["tools"] = tools
     choice = request.tool_choice
@@ -378,6 +389,8 @@ def _settings(body: Body, request: Request, lost: list[Lost]) -> None:
         body["prompt_cache_key"] = request.cache_key
     if request.service_tier in _TIERS:
         body["service_tier"] = request.service_tier
+    elif request.service_tier:
+        lost.append(Lost("service_tier", f"no such tier: {request.service_tier}"))
     lost += [
         Lost(name, "the Responses API has no such parameter")
         for name in _UNSAYABLE
@@ -438,7 +451,7 @@ def _format(form: Format | None) -> Node | None:
     return node
 
 
-def _state(body: Body, request: Request, target: Target) -> None:
+def _state(body: Body, request: Request, target: Target, lost: list[Lost]) -> None:
     """What is stored, and what an answer has to carry for the next turn because nothing is."""
     if request.store is not None:
         body["store"] = request.store
@@ -450,5 +463,7 @@ def _state(body: Body, request: Request, target: Target) -> None:
         include.append(_ENCRYPTED)
     if request.logprobs and target.provider != "codex":
         include.append("message.output_text.logprobs")
+    elif request.logprobs:
+        lost.append(Lost("logprobs", "the Codex backend gives none"))
     if include:
         body["include"] = include

@@ -326,7 +326,7 @@ def test_the_vision_header_goes_with_an_image(sent, image):
 def test_a_chat_body(model, most, wanted, expected):
     candidate = Candidate(credential=credential(), model=model, capability=Capability(output=most))
     body = {"messages": [USER], **wanted}
-    Copilot().shape(body, candidate, "generate", client({}))
+    Copilot().shape(body, candidate, "generate", client({}), [])
     assert msgspec.json.decode(msgspec.json.encode(body)) == {
         "messages": [USER],
         "stream": False,
@@ -362,7 +362,7 @@ def test_odd_bodies_go_through(text, options):
     seen = Client("chat", [], top=dict(body))
     provider = Copilot()
     provider._reasoning.keep("a.json", "c", "x", "")
-    provider.shape(body, candidate, "stream", seen)
+    provider.shape(body, candidate, "stream", seen, [])
     assert provider.headers(candidate, "stream", seen, body)
 
 

@@ -118,7 +118,7 @@ async def test_from_the_answer_to_the_next_request() -> None:
             data += piece
     assert data == STREAM
     body = top_level(msgspec.json.encode({"messages": [TURN]}))
-    provider.shape(body, candidate, "stream", client({}))
+    provider.shape(body, candidate, "stream", client({}), [])
     assert b'"reasoning_opaque":"AAAA"' in msgspec.json.encode(body)
     assert provider.tap(Candidate(credential=credential(), model="gpt-4.1"), "stream") is None
     other = Candidate(credential=credential("responses"), model="gemini-x")

@@ -116,14 +116,14 @@ def test_client_betas_and_body_betas_are_one_header() -> None:
 
 def test_forced_tools_exclude_thinking() -> None:
     body: Body = {"thinking": Raw(b"{}"), "tool_choice": Raw(b'{"type":"any"}')}
-    get("claude").shape(body, candidate("claude", "anthropic", "http://h"), "generate", NOBODY)
+    get("claude").shape(body, candidate("claude", "anthropic", "http://h"), "generate", NOBODY, [])
     assert "thinking" not in body
 
 
 def test_gemini_counts_the_conversation_alone() -> None:
     body: Body = {"contents": Raw(b"[]"), "tools": Raw(b"[]"), "generationConfig": Raw(b"{}")}
     get("gemini").shape(
-        body, candidate("gemini", "gemini", "http://h", legacy=False), "count", NOBODY
+        body, candidate("gemini", "gemini", "http://h", legacy=False), "count", NOBODY, []
     )
     assert set(body) == {"contents"}
 

@@ -485,7 +485,7 @@ def test_a_forced_tool_leaves_thinking_out():
 def test_patch_reasoning_keeps_the_rest():
     raw = b'{"max_tokens":100,"messages":[],"thinking":{"type":"disabled"},"output_config":{"effort":"low","format":{"type":"json_schema"}},"temperature":0.5,"x":1.0}'
     body = top_level(raw)
-    WIRE.patch_reasoning(body, Reasoning(budget=2000), Target(model="m"))
+    WIRE.patch_reasoning(body, Reasoning(budget=2000), Target(model="m"), [])
     out = json.loads(encode(body))
     assert out["thinking"] == {"type": "enabled", "budget_tokens": 2000}
     assert out["max_tokens"] == 2100

@@ -380,7 +380,7 @@ def test_patch_reasoning():
     body = {
         "generation_config": jsonio.raw_of({"topK": 1, "thinking_config": {"thinkingBudget": 1}})
     }
-    WIRE.patch_reasoning(body, Reasoning(effort="low"), Target(model="gemini-3-pro"))
+    WIRE.patch_reasoning(body, Reasoning(effort="low"), Target(model="gemini-3-pro"), [])
     assert list(body) == ["generationConfig"]
     assert jsonio.decode(body["generationConfig"]) == {
         "topK": 1,

@@ -564,7 +564,7 @@ def test_cli_upstream_body():
 
     request = Request(model="m", messages=[Message("user", [Text("q")])], origin="chat")
     body = CLI.encode_request(request, Target(model="gemini-2.5-pro"), [])
-    CLI.patch_reasoning(body, Reasoning(budget=7), Target(model="gemini-2.5-pro"))
+    CLI.patch_reasoning(body, Reasoning(budget=7), Target(model="gemini-2.5-pro"), [])
     sent = json.loads(jsonio.encode(body))
     assert (sent["model"], sent["project"]) == ("gemini-2.5-pro", "")
     assert sent["request"]["contents"] == [{"role": "user", "parts": [{"text": "q"}]}]

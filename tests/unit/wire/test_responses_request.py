@@ -219,7 +219,7 @@ def test_codex_shape():
             "include": ["other"],
         }.items()
     }
-    codex.shape(body)
+    codex.shape(body, [])
     out = decode(encode(body))
     assert out["input"][0]["role"] == "developer"
     assert (
@@ -238,7 +238,7 @@ def test_codex_shape():
 
 def test_codex_shape_of_a_text_input():
     body = {"model": "m", "input": "hi"}
-    codex.shape(body)
+    codex.shape(body, [])
     assert decode(encode(body))["input"][0]["content"] == [{"type": "input_text", "text": "hi"}]
     assert body["instructions"] == ""
 
