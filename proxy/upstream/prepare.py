@@ -56,8 +56,8 @@ class Ask(Struct):
 class Work:
     """One request under way: the parsed head, and the conversation once a translation needed it."""
 
-    _passed_over: dict[bool, list[Lost]] | None = None
-    """What no decoder read, for upstreams of its own wire and of others; once somebody asked."""
+    _passed_over: dict[str, list[Lost]] | None = None
+    """What no decoder read, by upstream wire; once somebody asked."""
 
     def __init__(self, ask: Ask) -> None:
         self.ask = ask
@@ -231,16 +231,15 @@ class Work:
         return body
 
     def _unread(self, upstream: str) -> list[Lost]:
-        """What no decoder read of the client's request; looked for once for all upstreams."""
+        """What no decoder read of the client's request; looked for once for all upstreams of a wire."""
         if self._passed_over is None:
             self._passed_over = {}
-        own = self.ask.wire == upstream
-        found = self._passed_over.get(own)
+        found = self._passed_over.get(upstream)
         if found is None:
             from proxy.wire.unread import unread  # hardly a route asks
 
             found = unread(self.ask.wire, self.top, self.request, upstream)
-            self._passed_over[own] = found
+            self._passed_over[upstream] = found
         return found
 
 
