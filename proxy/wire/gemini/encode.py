@@ -323,6 +323,7 @@ class _Writer:
                     elif isinstance(part, Opaque):
                         self._lose("messages.tool_result", f"a part of the {part.origin} wire only")
                 case Media():
+                    unsaid.of_media(part, "messages.tool_result", "gemini", self._lost)
                     self._attach(part, own, media)
                 case _:
                     self._lose("messages.tool_result", f"{type(part).__name__} in a result")
@@ -336,7 +337,6 @@ class _Writer:
         if found is None:
             self._lose("messages.tool_result", "a file of another provider has no address here")
             return
-        unsaid.of_media(part, "messages.tool_result", "gemini", self._lost)
         inside = self._own or (self._checks and part.data and part.mime.startswith(_RESULT_MEDIA))
         (own if inside else media).append(found)
 
