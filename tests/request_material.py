@@ -23,6 +23,9 @@ SCHEMA = {"type": "object", "properties": {"x": {"type": "string", "description"
 CACHE = {"type": "ephemeral"}
 URL = "https://example.com/a.png"
 PNG = "iVBORw0KGgo="
+PDF = "data:application/pdf;base64,JVBERi0x"
+TEXT = {"type": "text", "media_type": "text/plain", "data": "text of a document"}
+CITED = {"type": "char_location", "cited_text": "text cited", "document_title": "title cited"}
 
 
 @cache
@@ -77,23 +80,37 @@ def _joined(*parts):
 
 def _chat():
     user = _some(
-        {"type": "text", "text": "q", "cache_control": CACHE},
-        {"type": "image_url", "image_url": {"url": URL, "detail": "low"}},
+        {"type": "text", "text": "what is asked", "cache_control": CACHE},
+        {"type": "image_url", "image_url": {"url": URL, "detail": "original"}},
         {"type": "input_audio", "input_audio": {"data": PNG, "format": "wav"}},
-        {"type": "file", "file": {"file_data": "data:application/pdf;base64,JVBERi0x"}},
+        {"type": "file", "file": {"file_data": PDF, "filename": "report.pdf"}},
     )
-    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{"x":"y"}'}}
+    call = {
+        "id": "c1",
+        "type": "function",
+        "function": {"name": "f", "arguments": '{"x":"argument"}'},
+    }
     extra = {"extra_content": {"google": {"thought_signature": "c2ln"}}}
-    own = {"id": "c1", "type": "custom", "custom": {"name": "g", "input": "free"}}
+    own = {"id": "c1", "type": "custom", "custom": {"name": "g", "input": "free form input"}}
     calls = st.sampled_from([call, {**call, **extra}, own])
     rounds = calls.map(
         lambda one: [
             {"role": "assistant", "content": None, "tool_calls": [one]},
-            {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "r"}]},
+            {
+                "role": "tool",
+                "tool_call_id": "c1",
+                "content": [{"type": "text", "text": "what came out"}],
+            },
         ]
     )
-    thought = [{"role": "assistant", "content": "a", "reasoning_content": "t"}]
-    turns = user.map(lambda parts: [{"role": "user", "content": parts}])
+    thought = [
+        {
+            "role": "assistant",
+            "content": "what was answered",
+            "reasoning_content": "what was thought",
+        }
+    ]
+    turns = user.map(lambda parts: [{"role": "user", "content": parts, "name": "author of it"}])
     later = st.lists(st.one_of(rounds, turns, st.just(thought)), max_size=2)
     messages = st.tuples(turns, later).map(
         lambda two: two[0] + [m for turn in two[1] for m in turn]
@@ -119,25 +136,41 @@ def _chat():
 
 def _responses():
     user = _some(
-        {"type": "input_text", "text": "q"},
-        {"type": "input_image", "image_url": URL, "detail": "low"},
+        {"type": "input_text", "text": "what is asked"},
+        {"type": "input_image", "image_url": URL, "detail": "original"},
         {
             "type": "input_file",
-            "filename": "a.pdf",
-            "file_data": "data:application/pdf;base64,JVBE",
+            "filename": "report.pdf",
+            "file_data": PDF,
         },
         {"type": "input_audio", "input_audio": {"data": PNG, "format": "wav"}},
     )
-    output = [{"type": "input_text", "text": "r"}, {"type": "input_image", "image_url": URL}]
+    answer = {"type": "output_text", "text": "what was answered"}
+    note = {"type": "url_citation", "url": "https://cited.example", "title": "title cited"}
+    output = [
+        {"type": "input_text", "text": "what came out"},
+        {"type": "input_image", "image_url": URL},
+    ]
     items = st.lists(
         st.sampled_from(
             [
-                {"type": "reasoning", "summary": [{"type": "summary_text", "text": "t"}]},
+                {
+                    "type": "reasoning",
+                    "summary": [{"type": "summary_text", "text": "what was thought"}],
+                },
                 {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
                 {"type": "function_call_output", "call_id": "c", "output": output},
-                {"type": "custom_tool_call", "call_id": "d", "name": "g", "input": "free"},
-                {"role": "assistant", "content": [{"type": "output_text", "text": "a"}]},
-                {"role": "developer", "content": [{"type": "input_text", "text": "s"}]},
+                {
+                    "type": "custom_tool_call",
+                    "call_id": "d",
+                    "name": "g",
+                    "input": "free form input",
+                },
+                {"role": "assistant", "content": [{**answer, "annotations": [note]}]},
+                {
+                    "role": "developer",
+                    "content": [{"type": "input_text", "text": "what the system says"}],
+                },
             ]
         ),
         max_size=4,
@@ -151,7 +184,12 @@ def _responses():
     )
     format_ = {"type": "json_schema", "name": "n", "schema": SCHEMA}
     settings = _optional(
-        instructions=[{"role": "developer", "content": [{"type": "input_text", "text": "s"}]}],
+        instructions=[
+            {
+                "role": "developer",
+                "content": [{"type": "input_text", "text": "what the system says"}],
+            }
+        ],
         tool_choice={"type": "function", "name": "f"},
         text={"format": format_, "verbosity": "low"},
         reasoning={"effort": "low", "summary": "auto"},
@@ -161,13 +199,25 @@ def _responses():
 
 def _anthropic():
     source = {"type": "base64", "media_type": "image/png", "data": PNG}
-    blocks = [{"type": "text", "text": "inside"}]
+    blocks = [{"type": "text", "text": "text inside"}]
     user = _some(
-        {"type": "text", "text": "q", "cache_control": CACHE},
+        {"type": "text", "text": "what is asked", "cache_control": CACHE},
         {"type": "image", "source": source},
-        {"type": "document", "source": {"type": "url", "url": URL}, "title": "t"},
+        {
+            "type": "document",
+            "source": {"type": "url", "url": URL},
+            "title": "title of it",
+            "context": "context of it",
+            "citations": {"enabled": True},
+        },
         {"type": "document", "source": {"type": "content", "content": blocks}},
-        {"type": "search_result", "title": "t", "source": "s", "content": blocks},
+        {"type": "document", "source": TEXT, "title": "title of text"},
+        {
+            "type": "search_result",
+            "title": "title of it",
+            "source": "https://source.example",
+            "content": blocks,
+        },
         {
             "type": "tool_result",
             "tool_use_id": "c",
@@ -175,9 +225,9 @@ def _anthropic():
         },
     )
     answer = _some(
-        {"type": "text", "text": "a"},
-        {"type": "thinking", "thinking": "t", "signature": "c2ln"},
-        {"type": "tool_use", "id": "c", "name": "f", "input": {"x": "y"}},
+        {"type": "text", "text": "what was answered", "citations": [CITED]},
+        {"type": "thinking", "thinking": "what was thought", "signature": "c2ln"},
+        {"type": "tool_use", "id": "c", "name": "f", "input": {"x": "argument"}},
     )
     pair = st.tuples(answer, user).map(
         lambda two: [{"role": "assistant", "content": two[0]}, {"role": "user", "content": two[1]}]
@@ -191,7 +241,7 @@ def _anthropic():
         {"type": "web_search_20250305", "name": "web_search", "max_uses": 3},
     )
     settings = _optional(
-        system=[{"type": "text", "text": "s", "cache_control": CACHE}],
+        system=[{"type": "text", "text": "what the system says", "cache_control": CACHE}],
         tool_choice={"type": "tool", "name": "f"},
         thinking={"type": "enabled", "budget_tokens": 2000},
         output_config={"effort": "low", "format": {"type": "json_schema", "schema": SCHEMA}},
@@ -204,14 +254,14 @@ def _anthropic():
 
 def _gemini():
     user = _some(
-        {"text": "q"},
-        {"inlineData": {"mimeType": "image/png", "data": PNG}},
-        {"file_data": {"mime_type": "image/png", "file_uri": URL}},
-        {"functionResponse": {"name": "f", "response": {"result": "r"}}},
+        {"text": "what is asked"},
+        {"inlineData": {"mimeType": "image/png", "data": PNG, "displayName": "picture of it"}},
+        {"file_data": {"file_uri": URL}, "videoMetadata": {"startOffset": "17s"}},
+        {"functionResponse": {"name": "f", "response": {"result": "what came out"}}},
     )
     model = _some(
-        {"text": "t", "thought": True},
-        {"functionCall": {"name": "f", "args": {"x": "y"}}, "thoughtSignature": "c2ln"},
+        {"text": "what was thought", "thought": True},
+        {"functionCall": {"name": "f", "args": {"x": "argument"}}, "thoughtSignature": "c2ln"},
         {"executableCode": {"code": "1", "language": "PYTHON"}},
         {"codeExecutionResult": {"output": "1", "outcome": "OUTCOME_OK"}},
     )
@@ -229,7 +279,7 @@ def _gemini():
     )
     thinking = {"thinkingBudget": 2000, "includeThoughts": True}
     settings = _optional(
-        systemInstruction={"parts": [{"text": "s"}]},
+        systemInstruction={"parts": [{"text": "what the system says"}]},
         generationConfig={"maxOutputTokens": 3000, "thinkingConfig": thinking},
         generation_config={"max_output_tokens": 3000},
         toolConfig={"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},

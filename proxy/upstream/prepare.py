@@ -22,7 +22,7 @@ from proxy.upstream import get as provider_of
 from proxy.upstream import losses
 from proxy.upstream.base import Action, Client, Tapping
 from proxy.upstream.request_facts import facts_of
-from proxy.wire.base import AnswerContext, Target, Wire
+from proxy.wire.base import AnswerContext, Target
 from proxy.wire.names import client_names
 from proxy.wire.refusals import JSON
 
@@ -67,8 +67,8 @@ class Work:
     rewritten = False
     """The tools went out otherwise than the client gave them, though the wire was its own."""
     _request: Request | None = None
-    _passed_over: dict[bool, list[Lost]] | None = None
-    """What no decoder read, for upstreams of its own wire and of others; once somebody asked."""
+    _passed_over: dict[str, list[Lost]] | None = None
+    """What no decoder read, by upstream wire; once somebody asked."""
 
     def __init__(self, ask: Ask) -> None:
         self.ask = ask
@@ -229,16 +229,15 @@ class Work:
         return body
 
     def _unread(self, upstream: str) -> list[Lost]:
-        """What no decoder read of the client's request; looked for once for all upstreams."""
+        """What no decoder read of the client's request; looked for once for all upstreams of a wire."""
         if self._passed_over is None:
             self._passed_over = {}
-        own = self.ask.wire == upstream
-        found = self._passed_over.get(own)
+        found = self._passed_over.get(upstream)
         if found is None:
             from proxy.wire.unread import unread  # hardly a route asks
 
             found = unread(self.ask.wire, self.top, self.request, upstream)
-            self._passed_over[own] = found
+            self._passed_over[upstream] = found
         return found
 
 

@@ -1,8 +1,9 @@
 """What a client's request says and no decoder reads: the paths of members that no Struct has. Pure.
 
-Nothing is kept by hand for it: the Structs that the decoders read with say what is known of every nested
-object, and this walks the client's JSON beside them. It runs only for those who ask (`on-loss`, `explain`,
-`transcode`), so that decoders stay as fast as they are. Each wire names its Structs in `reading.py`.
+The Structs that the decoders read with say what is known of every nested object, and this walks the
+client's JSON beside them. It runs only for those who ask (`on-loss`, `explain`, `transcode`), so that
+decoders stay as fast as they are. Each wire names its Structs in `reading.py`, and by hand no more than
+what they cannot say: which members count where one Struct stands for objects of several kinds.
 
 Free-form values (JSON schemas, arguments of calls, metadata) are data and never looked into. Objects of a
 kind that a decoder does not know are not looked into either: encoders list them whole. Top-level members

@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from proxy.wire.base import Target
 
 _MEDIA: Final = ("name", "detail", "context", "citations")
+_DOCUMENT: Final = ("name", "context", "citations")
 _PLACES: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
-    "chat": {"image": ("detail",), "file": ("name",)},
-    "responses": {"image": ("detail",), "file": ("name",)},
-    "anthropic": {"file": ("name", "context", "citations")},
-    "gemini": {},
+    "chat": {"image": ("detail",), "file": ("name",), "address": ("name",)},
+    "responses": {"image": ("detail",), "file": ("name",), "text": ("name",)},
+    "anthropic": dict.fromkeys(("file", "address", "id", "text"), _DOCUMENT),
+    "gemini": {"text": ("name",)},
 }
-"""Wire -> kind of media -> which of `_MEDIA` it can be told."""
+"""Wire -> form of media -> which of `_MEDIA` it can be told."""
 _WHY: Final = "the protocol has no place for it"
 _SUMMARIES: Final = ("", "auto", "none")
 """Wishes for a summary that say no more than whether thoughts are to be shown."""
@@ -61,17 +62,24 @@ def of_call(part: ToolUse, path: str, lost: list[Lost]) -> None:
 
 
 def of_media(part: Media, path: str, wire: str, lost: list[Lost]) -> None:
-    """What an image, sound or document loses. A text is sent as one, under its name."""
-    if part.text and wire != "anthropic":
-        places: tuple[str, ...] = ("name",)
-    else:
-        kind = "image" if part.mime.startswith("image/") else part.kind
-        places = _PLACES[wire].get(kind, ())
+    """What an image, sound or document loses."""
+    places = _PLACES[wire].get(_form(part, wire), ())
     lost += [
         Lost(f"{path}.{member}", _WHY)
         for member in _MEDIA
         if member not in places and getattr(part, member) not in ("", "auto", None)
     ]
+
+
+def _form(part: Media, wire: str) -> str:
+    """The kind of media; of documents, also how they come. Responses alone takes an image as a file."""
+    if part.mime.startswith("image/") and wire != "responses":
+        return "image"
+    if part.text:
+        return "text"
+    if part.kind != "file" or part.data:
+        return part.kind
+    return "address" if part.url else "id"
 
 
 def of_thinking(reasoning: Reasoning, target: Target, lost: list[Lost]) -> None:

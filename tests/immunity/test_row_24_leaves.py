@@ -11,10 +11,12 @@ import re
 
 import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from proxy.cli.transcode import Case, one
 from proxy.wire.unread import IGNORED
-from tests.request_material import general, leaves, recorded
+from tests.request_material import general, leaves, made, recorded
 from tests.shared_material import folder
 
 WIRES = ("chat", "responses", "anthropic", "gemini")
@@ -31,7 +33,7 @@ ELSEWHERE = {
     r".*cache_control\..*|prompt_cache_key": "changes what an answer costs, and not its words",
     r"max_tokens": "grows by the budget for thinking, which counts towards it",
     r"(thinking|generationConfig\.thinkingConfig|extra_body)\..*|reasoning_effort"
-    r"|reasoning\.effort": "how much to think, in the words and limits of the model",
+    r"|(reasoning|output_config)\.effort": "how much to think, in the words and limits of the model",
     r".*\.summary=auto": "a wish to see thoughts, which clients of other protocols have anyway",
     r"((tools|functions|tool_choice|toolConfig)\b|messages\[\]\.(tool_calls|content|function_call)"
     r"|input\[\]|contents\[\]\.parts).*\bname": "names are made to fit, and turned back in the answer",
@@ -60,6 +62,8 @@ AS_LISTED = {
     "stop": "stop",
     "user_id": "user",
     "filename": "name",
+    "display_name": "name",
+    "annotations": "citations",
     "title": "name",
     "response_logprobs": "logprobs",
     "thought_signature": "signature",
@@ -174,6 +178,14 @@ def test_every_value_is_accounted_for(client: str, upstream: str) -> None:
     known = [found for found in results if found is not None]
     assert len(known) > 0.8 * len(results) > 10
     assert set().union(*known) == set()
+
+
+@pytest.mark.parametrize("client", WIRES)
+@given(st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_every_value_of_a_made_request_is_accounted_for(client: str, data: st.DataObject) -> None:
+    upstream = data.draw(st.sampled_from([other for own, other in PAIRS if own == client]))
+    assert silent(data.draw(made(client)), client, upstream) == set()
 
 
 def test_all_rules_have_a_reason_and_are_needed() -> None:

@@ -232,6 +232,27 @@ def test_a_request_is_looked_through_once(monkeypatch) -> None:
     assert found == [1]
 
 
+@pytest.mark.parametrize("wire", ["gemini", "gemini_cli"])
+def test_what_one_wire_keeps_another_loses(wire: str) -> None:
+    """Signatures of another provider make a request of Gemini's own wire translated, too."""
+    part = {"text": "q", "thoughtSignature": "pointsman/a/c2ln"}
+    tools = [{"functionDeclarations": [{"name": "f", "odd": 1}]}]
+    inner = {"contents": [{"role": "user", "odd": 1, "parts": [part]}], "tools": tools}
+    body = {"model": "m", "request": inner} if wire == "gemini_cli" else inner
+    ask = Ask(wire=wire, body=msgspec.json.encode(body), headers=[], model="m")
+    asked, told = Work(ask), {}
+    for upstream, provider in (("gemini", "gemini"), ("anthropic", "claude"), ("gemini", "vertex")):
+        one = Candidate(credential=credential("c", wire=upstream, provider=provider), model="m")
+        plan = Plan(asked="m", model="m", targets=(), on_loss="warn")
+        lost: list[Lost] = []
+        asked.call(one, plan, Settings(), lost)
+        told[provider] = [entry.path for entry in lost if "odd" in entry.path]
+    before = "request." if wire == "gemini_cli" else ""
+    kept = [f"{before}contents[0].odd"]
+    assert told["gemini"] == told["vertex"] == kept
+    assert told["claude"] == [*kept, f"{before}tools[0].functionDeclarations[0].odd"]
+
+
 def test_a_thinking_suffix_tells_what_does_not_go_with_it() -> None:
     body = {"model": "m", "max_tokens": 9000, "temperature": 0.5, "top_k": 3, "messages": []}
     one = Candidate(

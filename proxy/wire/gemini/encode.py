@@ -324,6 +324,7 @@ class _Writer:
                     elif isinstance(part, Opaque):
                         self._lose("messages.tool_result", f"a part of the {part.origin} wire only")
                 case Media():
+                    unsaid.of_media(part, "messages.tool_result", "gemini", self._lost)
                     self._attach(part, own, media)
                 case _:
                     self._lose("messages.tool_result", f"{type(part).__name__} in a result")
@@ -337,7 +338,6 @@ class _Writer:
         if found is None:
             self._lose("messages.tool_result", "a file of another provider has no address here")
             return
-        unsaid.of_media(part, "messages.tool_result", "gemini", self._lost)
         plain = bool(part.data) and part.mime.startswith(_RESULT_MEDIA)
         inside = self._own or (self._media_inside and plain)
         (own if inside else media).append(found)
