@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 from proxy.cli.verbs import groups, help_of
 from proxy.config.diagnose import ConfigError, closest
+from proxy.home import NoHome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -70,6 +71,9 @@ def run(arguments: list[str]) -> int:
         return _handler(verb)(rest)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
+        return CONFIG
+    except NoHome as error:
+        sys.stderr.write(f"pointsman: {error}\n")
         return CONFIG
     except BrokenPipeError:
         # The reader of our output is gone; a second failure at exit must not print a traceback.

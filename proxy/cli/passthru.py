@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from proxy import home
 from proxy.cli.main import FAILED, OK, USAGE, Parser, two_dashes
 from proxy.config import keys
 from proxy.config import passthru_edit as edit
@@ -201,7 +202,10 @@ def _literal(key: str, folder: Path) -> str:
             raise LookupError(f"environment variable {name!r} is not set")
         return found
     try:
-        lines = (folder / Path(name).expanduser()).read_text(encoding="utf-8").splitlines()
+        path = folder / home.expand(name, "write the path in full")
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except home.NoHome as error:
+        raise LookupError(str(error)) from None
     except (OSError, ValueError):
         raise LookupError(f"file {name!r} cannot be read") from None
     return lines[0].strip() if lines else ""

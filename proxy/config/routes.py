@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
+from proxy import home
 from proxy.config import copilot, keys, routes_lint
 from proxy.config.declared import Alias, Declared, Prefix, Route, Rule, Upstream
 from proxy.config.diagnose import nearest, quoted
@@ -130,9 +131,11 @@ class Routes:
                 raise LookupError(f"environment variable {quoted(name)} is not set")
             return found
         try:
-            with (folder / FilePath(name).expanduser()).open("rb") as file:
+            with (folder / home.expand(name, "write the path in full")).open("rb") as file:
                 line = file.readline(_SECRET_SIZE).decode().strip()
-        except (OSError, ValueError, RuntimeError) as error:
+        except home.NoHome as error:
+            raise LookupError(str(error)) from None
+        except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "is not text"
             raise LookupError(f"file {quoted(name)} cannot be read: {reason}") from None
         if not line:
