@@ -64,6 +64,8 @@ class AccountBook:
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
+        self.place: Callable[[], Path] = lambda: folder
+        """Where the files are now: asked at each look, since a new configuration may name another folder."""
         self.on_change = on_change
         self.on_trouble: Callable[[dict[str, str]], None] = lambda _: None
         """Told the last error of each account that has one, by file."""
@@ -191,12 +193,18 @@ class AccountBook:
 
     async def rescan(self) -> bool:
         """Looks at the folder; whether something changed. Raises OSError."""
-        stamps = await trio.to_thread.run_sync(files.scan, self.folder)
+        folder = self.place()
+        moved = folder != self.folder
+        stamps = await trio.to_thread.run_sync(files.scan, folder)
         self._why_unread = ""
-        if stamps == self._stamps:
+        if stamps == self._stamps and not moved:
             return False
-        fresh = {n for n, stamp in stamps.items() if self._stamps.get(n) != stamp}
-        found = await trio.to_thread.run_sync(_read_all, self.folder, fresh)
+        fresh = {n for n, stamp in stamps.items() if moved or self._stamps.get(n) != stamp}
+        found = await trio.to_thread.run_sync(_read_all, folder, fresh)
+        if moved:
+            # In one step with the look, so that no token is written beside a file of the same name.
+            self.folder = folder
+            self._log.line("info", "account", folder=folder)
         self._look(stamps, found)
         return True
 
@@ -205,7 +213,7 @@ class AccountBook:
         why = error.strerror or type(error).__name__
         if why != self._why_unread:
             self._why_unread = why
-            self._log.line("warn", "account", folder=self.folder, unread=why)
+            self._log.line("warn", "account", folder=self.place(), unread=why)
 
     def _look(
         self,
