@@ -85,6 +85,7 @@ class Application:
                 accounts=self._book,
             )
         )
+        self._book.on_edit = self._app.live.pool.changed
         # As the generation that serves has it: one that is refused moves nothing.
         self._book.place = lambda: folder_of(self._app.live.settings.auth_dir)
         self._origin = origin

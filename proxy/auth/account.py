@@ -69,13 +69,17 @@ class CopilotAccount:
         self.file = file
         self._take(file)
 
-    def reread(self, file: AccountFile) -> None:
-        """The file changed. A token is kept if the login is the same and the file's is no newer."""
+    def reread(self, file: AccountFile) -> bool:
+        """The file changed; whether it holds another login. A token is kept if not, and if the file's is
+        no newer.
+        """
         same = file.text("github_token") == self.file.text("github_token")
         self.file = file
         if not same:
             self.token, self.error, self.again = None, "", 0.0
+            self.models_at = 0.0  # its own list may be another one
         self._take(file)
+        return not same
 
     def _take(self, file: AccountFile) -> None:
         self._issued = {}

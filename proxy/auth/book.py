@@ -67,6 +67,8 @@ class AccountBook:
         self.place: Callable[[], Path] = lambda: folder
         """Where the files are now: asked at each look, since a new configuration may name another folder."""
         self.on_change = on_change
+        self.on_edit: Callable[[str], None] = lambda _: None
+        """Told which account file came, or holds another login or other settings now."""
         self.on_trouble: Callable[[dict[str, str]], None] = lambda _: None
         """Told the last error of each account that has one, by file."""
         self._troubles: dict[str, str] = {}
@@ -249,12 +251,15 @@ class AccountBook:
         account = self._accounts.get(file.name)
         if account is None:
             self._accounts[file.name] = CopilotAccount(file, self._options, self._proxy)
+            self._changed = True
         else:
             before = account.shape()
-            account.reread(file)
-            if account.shape() == before:
+            other = account.reread(file)
+            reshaped = account.shape() != before
+            if not (other or reshaped):
                 return  # a new token alone, written by us or another program
-        self._changed = True
+            self._changed |= reshaped
+        self.on_edit(file.name)
 
     async def _write(self, account: CopilotAccount, changes: dict[str, object]) -> None:
         if not changes:

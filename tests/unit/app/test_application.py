@@ -71,6 +71,10 @@ async def test_a_new_auth_dir_is_followed_once_its_generation_serves(tmp_path, m
     assert not await generation.reload("watch")
     assert "no home folder for '~nobody-here/new'" in "".join(application._log._lines)
     assert await labels() == ["old@x.test"], "what is refused moves nothing"
+    now, pool = trio.current_time(), application._app.live.pool
+    rest = Cooldown(now + 5000.0, "unauthorized", firm=True, probe_at=now + 2000.0)
+    pool.cooldowns.put("a.json", "account", rest, now)
     write("host: 127.0.0.1\nauth-dir: ~/new\n")
     assert await generation.reload("watch")
     assert await labels() == ["new@x.test"]
+    assert rest.probe_at < now, "the file holds another login, so the account is tried again"

@@ -513,6 +513,29 @@ async def test_a_refusal_that_repeats_the_login_does_not_show_it(tmp_path, autoj
         assert "gho_fake" not in "".join(log._lines)
 
 
+async def test_who_edits_an_account_or_logs_in_again_is_told_of(tmp_path, autojump_clock):
+    """What stood against it may be over; a new token alone says nothing."""
+    put(tmp_path)
+    async with running(tmp_path) as (book, github):
+        told = []
+        book.on_edit = told.append
+        await book.ready(credential(book))
+        await trio.sleep(2)
+        put(tmp_path, copilot_token="tid=theirs", copilot_token_expiry="2099-01-01T00:00:00Z")
+        await trio.sleep(2)
+        assert told == []
+        asked = sum(call.url.endswith("/models") for call in github.calls)
+        put(tmp_path, github_token="gho_again")
+        await trio.sleep(2)
+        assert told == ["a.json"]
+        assert sum(call.url.endswith("/models") for call in github.calls) == asked + 1
+        put(tmp_path, github_token="gho_again", proxy_url="http://proxy.test:1")
+        await trio.sleep(2)
+        put(tmp_path, "b.json")
+        await trio.sleep(2)
+        assert told == ["a.json", "a.json", "b.json"]
+
+
 async def test_another_folder_is_followed(tmp_path, autojump_clock):
     """Also where a file of the same name holds another login."""
     old, new = tmp_path / "old", tmp_path / "new"
