@@ -56,8 +56,8 @@ def roots():
     """Where to unpack, best first. The folder in the shared temporary place must be ours alone."""
     if os.environ.get("SHIV_ROOT"):
         yield os.path.expanduser(os.environ["SHIV_ROOT"])
-    else:
-        yield os.path.expanduser("~/.shiv")
+    elif os.path.isabs(folder := os.path.expanduser("~/.shiv")):  # else this user has no home
+        yield folder
     import tempfile
 
     own = os.path.join(tempfile.gettempdir(), f"pointsman-{os.getuid()}")

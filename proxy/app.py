@@ -14,7 +14,9 @@ from proxy.accounts.pool import Pool
 from proxy.auth.book import AccountBook
 from proxy.auth.files import folder_of
 from proxy.clock import Clock
+from proxy.config.diagnose import ConfigError, Problem
 from proxy.exchange import Live
+from proxy.home import NoHome
 from proxy.net.transport import Transport
 from proxy.reload import Generation, Origin
 from proxy.routing.load import with_accounts
@@ -81,6 +83,9 @@ class Application:
                 accounts=self._book,
             )
         )
+        self._book.on_edit = self._app.live.pool.changed
+        # As the generation that serves has it: one that is refused moves nothing.
+        self._book.place = lambda: folder_of(self._app.live.settings.auth_dir)
         self._origin = origin
         whole = Origin(
             place=origin.place, files=origin.files, folders=origin.folders, reread=self._reread
@@ -100,6 +105,10 @@ class Application:
     def _reread(self) -> Loaded:
         """The configuration read anew, with the accounts as they are. Raises ConfigError."""
         loaded = self._origin.reread()
+        try:
+            folder_of(loaded.settings.auth_dir)
+        except NoHome as error:
+            raise ConfigError((Problem("no-home", str(error), loaded.config),)) from None
         self._book.configure(loaded.account_options)
         return with_accounts(loaded, self._book.declared())
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from proxy.config.diagnose import ConfigError, Problem
 from proxy.config.settings import refuse_open
-from proxy.sources import ACCOUNT_SUFFIXES, Places, digest
+from proxy.sources import Places, digest
 from proxy.store.generations import Generations
 from proxy.store.status import Status, StatusFile, birth_of
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 _FIXED: Final = ("host", "port", "tls", "connections")
 """Settings that belong to the open port."""
-_ACCOUNTS: Final = "~/.cli-proxy-api"
 
 
 class Origin:
@@ -88,11 +87,6 @@ class Generation:
     def config_places(self) -> Places:
         """What is watched for routes and settings."""
         return Places(files=self._origin.files, folders=self._origin.folders)
-
-    def account_places(self) -> Places:
-        """What is watched for accounts."""
-        folder = os.path.expanduser(self._app.live.settings.auth_dir or _ACCOUNTS)  # noqa: PTH111  # `~user`
-        return Places(folders=(folder,), suffixes=ACCOUNT_SUFFIXES)
 
     async def begin(self, url: str) -> None:
         """The port is open: the status file appears, the first generation goes into the history."""

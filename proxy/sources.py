@@ -34,17 +34,15 @@ Seen: TypeAlias = tuple[int, int, int, int, int]
 Look: TypeAlias = "dict[str, Seen]"
 
 ROUTE_SUFFIXES: Final = (".toml", ".yaml", ".yml")
-ACCOUNT_SUFFIXES: Final = (".json",)
 
 
 class Places(Struct, frozen=True, kw_only=True):
-    """What is looked at. `files` count by whatever name; of `folders`, the files that end in one of
-    `suffixes`. A folder may also be a single file.
+    """What is looked at. `files` count by whatever name; of `folders`, the files of routes. A folder may
+    also be a single file.
     """
 
     files: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
-    suffixes: tuple[str, ...] = ROUTE_SUFFIXES
 
 
 def look(places: Places) -> Look:
@@ -62,14 +60,14 @@ def look(places: Places) -> Look:
         except OSError:
             continue
         for name in sorted(names):
-            if counts(name, places.suffixes):
+            if counts(name):
                 _see(os.path.join(folder, name), found)  # noqa: PTH118  # twice a second, for each file
     return found
 
 
-def counts(name: str, suffixes: Iterable[str]) -> bool:
+def counts(name: str) -> bool:
     """Whether a file of a folder is one of its own: not an editor's draft, lock or backup."""
-    return name.endswith(tuple(suffixes)) and not name.startswith((".", "#", "~"))
+    return name.endswith(ROUTE_SUFFIXES) and not name.startswith((".", "#", "~"))
 
 
 def _see(path: str, found: Look) -> None:

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PRODUCT = ROOT / "proxy"
 
-BASE = {"errors", "jsonio", "secret", "clock"}
+BASE = {"errors", "jsonio", "secret", "clock", "home"}
 """Standard library and msgspec only; everything may import these."""
 ALLOWED = {
     "app": {

@@ -70,17 +70,22 @@ class Account:
         self.file = file
         self._take(file)
 
-    def reread(self, file: AccountFile) -> None:
-        """The file changed. A token is kept if the login is the same and the file's is no newer."""
+    def reread(self, file: AccountFile) -> bool:
+        """The file changed; whether it holds another login. A token is kept if not, and if the file's is
+        no newer.
+        """
         login = file.text(self.kind.login_key)
         if self.unsaved and login and login == self._spent.reveal():
             self.file = file  # it was not told of the new login yet
-            return
-        if login != self.login.reveal():
+            return False
+        same = login == self.login.reveal()
+        self.file = file
+        if not same:
             self.unsaved = {}
             self.token, self.error, self.denied, self.again = None, "", False, 0.0
-        self.file = file
+            self.models_at = 0.0  # its own list may be another one
         self._take(file)
+        return not same
 
     def _take(self, file: AccountFile) -> None:
         self._issued = {}

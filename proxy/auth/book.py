@@ -62,7 +62,11 @@ class AccountBook:
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self.folder = folder
+        self.place: Callable[[], Path] = lambda: folder
+        """Where the files are now: asked at each look, since a new configuration may name another folder."""
         self.on_change = on_change
+        self.on_edit: Callable[[str], None] = lambda _: None
+        """Told which account file came, or holds another login or other settings now."""
         self.on_trouble: Callable[[dict[str, str]], None] = lambda _: None
         """Told the last error of each account that has one, by file."""
         self._troubles: dict[str, str] = {}
@@ -187,12 +191,18 @@ class AccountBook:
 
     async def rescan(self) -> bool:
         """Looks at the folder; whether something changed. Raises OSError."""
-        stamps = await trio.to_thread.run_sync(files.scan, self.folder)
+        folder = self.place()
+        moved = folder != self.folder
+        stamps = await trio.to_thread.run_sync(files.scan, folder)
         self._why_unread = ""
-        if stamps == self._stamps:
+        if stamps == self._stamps and not moved:
             return False
-        fresh = {n for n, stamp in stamps.items() if self._stamps.get(n) != stamp}
-        found = await trio.to_thread.run_sync(_read_all, self.folder, fresh)
+        fresh = {n for n, stamp in stamps.items() if moved or self._stamps.get(n) != stamp}
+        found = await trio.to_thread.run_sync(_read_all, folder, fresh)
+        if moved:
+            # In one step with the look, so that no token is written beside a file of the same name.
+            self.folder = folder
+            self._log.line("info", "account", folder=folder)
         self._look(stamps, found)
         return True
 
@@ -201,7 +211,7 @@ class AccountBook:
         why = error.strerror or type(error).__name__
         if why != self._why_unread:
             self._why_unread = why
-            self._log.line("warn", "account", folder=self.folder, unread=why)
+            self._log.line("warn", "account", folder=self.place(), unread=why)
 
     def _look(
         self,
@@ -238,12 +248,15 @@ class AccountBook:
         account = self._accounts.get(file.name)
         if account is None or account.kind is not kind:
             self._accounts[file.name] = Account(kind, file, self._options)
+            self._changed = True
         else:
             before = account.shape()
-            account.reread(file)
-            if account.shape() == before:
+            other = account.reread(file)
+            reshaped = account.shape() != before
+            if not (other or reshaped):
                 return  # a new token alone, written by us or another program
-        self._changed = True
+            self._changed |= reshaped
+        self.on_edit(file.name)
 
     async def _write(self, account: Account, changes: dict[str, object]) -> None:
         """What cannot be written now is tried again: a login that was renewed may be the only copy."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from proxy import home
 from proxy.jsonio import Body, decode, encode, raw_of, top_level
 from proxy.store.files import write
 
@@ -76,8 +77,8 @@ class AccountFile(Struct, frozen=True, kw_only=True):
 
 
 def folder_of(auth_dir: str) -> Path:
-    """The auth directory of a configuration; `~` is the home folder."""
-    return Path(auth_dir.strip() or DEFAULT).expanduser()
+    """The auth directory of a configuration; `~` is the home folder. Raises NoHome."""
+    return home.expand(auth_dir.strip() or DEFAULT, "auth-dir in config.yaml to a full path")
 
 
 def scan(folder: Path) -> dict[str, Stamp]:

@@ -8,8 +8,9 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from proxy.cli.verbs import groups, help_of
+from proxy.cli.verbs import groups, help_of, usual
 from proxy.config.diagnose import ConfigError, closest
+from proxy.home import NoHome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -29,11 +30,6 @@ _SINGLE_DASH: Final = (
 """Options that CLIProxyAPI, or a habit from it, spells with one dash."""
 _DEFAULTS: Final = {"accounts": "list"}
 """What a group of commands does when none of them is named."""
-_OTHER_WORDS: Final = {
-    ("explain",): ("routes", "explain"),
-    ("routes", "check"): ("check",),
-}
-"""Commands by a second name."""
 _LOGINS: Final = {
     "copilot-login": ("login", "copilot"),
     "github-copilot-login": ("login", "copilot", "--account-type", "individual"),
@@ -70,6 +66,9 @@ def run(arguments: list[str]) -> int:
         return _handler(verb)(rest)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
+        return CONFIG
+    except NoHome as error:
+        sys.stderr.write(f"pointsman: {error}\n")
         return CONFIG
     except BrokenPipeError:
         # The reader of our output is gone; a second failure at exit must not print a traceback.
@@ -121,9 +120,7 @@ def two_dashes(arguments: list[str]) -> list[str]:
 
 
 def _verb(arguments: list[str]) -> tuple[str, list[str]]:
-    for name, usual in _OTHER_WORDS.items():
-        if tuple(arguments[: len(name)]) == name:
-            arguments = [*usual, *arguments[len(name) :]]
+    arguments = usual(arguments)
     if arguments and not arguments[0].startswith("-"):
         return arguments[0], arguments[1:]
     for index, word in enumerate(arguments):

@@ -14,6 +14,7 @@ from proxy.cli.main import FAILED, OK, USAGE, Parser, two_dashes
 from proxy.config import keys
 from proxy.config import passthru_edit as edit
 from proxy.config.diagnose import ConfigError
+from proxy.config.elsewhere import value_of
 from proxy.config.env import PASSTHRU
 from proxy.config.passthru_edit import PROTOCOLS, PassthruRoute
 from proxy.jsonio import encode
@@ -168,7 +169,7 @@ def _env(options: argparse.Namespace, file: Path) -> int:
     found: list[dict[str, object]] = []
     for route in edit.routes_in(str(file), _text(file)):
         try:
-            key = _literal(route.key, file.parent)
+            key = value_of(route.key, file.parent, os.environ)
         except LookupError as error:
             sys.stderr.write(f"pointsman: {route.name}: {error.args[0]}\n")
             return FAILED
@@ -188,20 +189,3 @@ def _env(options: argparse.Namespace, file: Path) -> int:
     quoted = text.replace("'", "'\\''")
     print(text if options.json else f"{PASSTHRU}='{quoted}'")
     return OK
-
-
-def _literal(key: str, folder: Path) -> str:
-    """What stands behind `env:NAME` and `file:PATH`. Raises LookupError."""
-    kind, colon, name = key.partition(":")
-    if not colon or kind not in ("env", "file"):
-        return key
-    if kind == "env":
-        found = os.environ.get(name, "")
-        if not found:
-            raise LookupError(f"environment variable {name!r} is not set")
-        return found
-    try:
-        lines = (folder / Path(name).expanduser()).read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        raise LookupError(f"file {name!r} cannot be read") from None
-    return lines[0].strip() if lines else ""

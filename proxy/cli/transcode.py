@@ -9,7 +9,6 @@ names. What a translation cannot carry is printed to standard error, or stands i
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from proxy import wire as wires
+from proxy.cli.main import FAILED, OK, Parser, two_dashes, unknown
 from proxy.convo.model import Lost
 from proxy.errors import ProxyError
 from proxy.jsonio import Body, encode, top_level
@@ -72,8 +72,7 @@ def wire_name(name: str) -> str:
     """Our name of a wire. Raises SystemExit(2) for an unknown one."""
     found = _NAMES.get(name, name)
     if found not in wires.NAMES:
-        known = ", ".join([*_NAMES, *wires.NAMES])
-        raise SystemExit(f"transcode: unknown wire {name}; one of {known}")
+        raise SystemExit(unknown("wire", name, (*_NAMES, *wires.NAMES)))
     return found
 
 
@@ -154,44 +153,52 @@ def _context(case: Case, client: str) -> AnswerContext:
 def batch(source: Path, out: Path) -> int:
     """Every line of `source`; the exit status is 0 even if some cannot be translated."""
     with source.open("rb") as lines, out.open("wb") as results:
-        for line in lines:
-            if line.strip():
-                results.write(encode(one(_case.decode(line))) + b"\n")
-    return 0
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                case = _case.decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                sys.stderr.write(f"pointsman: {source}:{number}: is no case: {error}\n")
+                return FAILED
+            results.write(encode(one(case)) + b"\n")
+    return OK
 
 
 def run(arguments: list[str]) -> int:
-    """The command. 0 = translated, 1 = refused, 2 = bad usage."""
-    parser = argparse.ArgumentParser(prog="pointsman transcode", description=__doc__.split("\n")[0])
-    parser.add_argument("--batch", type=Path, help="JSON lines to translate")
-    parser.add_argument("--out", type=Path, help="where a batch's results go")
-    parser.add_argument("--from", dest="source", help="the wire of the input")
-    parser.add_argument("--to", dest="target", help="the wire of the output")
-    parser.add_argument("--kind", choices=("request", "stream", "response"))
-    parser.add_argument("--model", default="", help="model name for the upstream")
-    parser.add_argument(
-        "--stream", action="store_true", help="the input is a stream (or asks for one)"
-    )
-    parser.add_argument("file", nargs="?", type=Path, help="the input; standard input if absent")
-    given = parser.parse_args(arguments)
-    if given.batch:
-        if not given.out:
-            parser.error("--batch needs --out")
-        return batch(given.batch, given.out)
-    if not given.source or not given.target:
-        parser.error("--from and --to are needed (or --batch)")
-    data = given.file.read_bytes() if given.file else sys.stdin.buffer.read()
+    """0 = translated, 1 = refused or unreadable, 2 = bad usage."""
+    options = Parser(prog="pointsman transcode", add_help=False, allow_abbrev=False)
+    options.add_argument("--batch", type=Path)
+    options.add_argument("--out", type=Path)
+    options.add_argument("--from", dest="source")
+    options.add_argument("--to", dest="target")
+    options.add_argument("--kind", choices=("request", "stream", "response"))
+    options.add_argument("--model", default="")
+    options.add_argument("--stream", action="store_true")
+    options.add_argument("file", nargs="?", type=Path)
+    given = options.parse_args(two_dashes(arguments))
+    if given.batch and not given.out:
+        options.error("--batch needs --out")
+    if not (given.batch or (given.source and given.target)):
+        options.error("--from and --to are needed (or --batch)")
+    try:
+        if given.batch:
+            return batch(given.batch, given.out)
+        data = given.file.read_bytes() if given.file else sys.stdin.buffer.read()
+    except OSError as error:
+        sys.stderr.write(f"pointsman: {error.filename}: {error.strerror}\n")
+        return FAILED
     kind = given.kind or ("stream" if given.stream else "request")
-    return _single(data, given.source, given.target, kind, given.model)
+    case = Case("file", kind, given.source, given.target, given.model, stream=given.stream)
+    return _single(data, case)
 
 
-def _single(data: bytes, source: str, target: str, kind: str, model: str) -> int:
-    case = Case("file", kind, client=source, upstream=target, model=model)
-    if kind == "request":
+def _single(data: bytes, case: Case) -> int:
+    if case.kind == "request":
         case.client_request = Raw(data)
     else:
         # An answer comes from the upstream: `--from` is then the upstream's wire.
-        case.client, case.upstream = target, source
+        case.client, case.upstream = case.upstream, case.client
         case.upstream_events, case.upstream_body = data.decode("utf-8", "replace"), Raw(data)
         case.client_request = Raw(
             b'{"model":"m","messages":[],"contents":[],"input":[],"max_tokens":1}'
@@ -201,10 +208,10 @@ def _single(data: bytes, source: str, target: str, kind: str, model: str) -> int
         print(f"lost: {entry.path}: {entry.why}", file=sys.stderr)
     if not result.ok:
         print(f"transcode: {result.error}", file=sys.stderr)
-        return 1
+        return FAILED
     if result.client_events is not None:
         sys.stdout.write("".join(result.client_events))
     else:
-        body = result.upstream_request if kind == "request" else result.client_body
+        body = result.upstream_request if case.kind == "request" else result.client_body
         sys.stdout.buffer.write(encode(body) + b"\n")
-    return 0
+    return OK

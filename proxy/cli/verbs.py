@@ -7,6 +7,8 @@ from __future__ import annotations
 
 WIRES = ("chat", "responses", "anthropic", "gemini")
 SHELLS = ("bash", "zsh", "fish")
+OTHER_WORDS = {("explain",): ("routes", "explain"), ("routes", "check"): ("check",)}
+"""Commands by a second name."""
 FILE, FOLDER = "FILE", "DIR"
 
 
@@ -207,11 +209,11 @@ VERBS = (
     Verb(
         "transcode",
         "translate recorded requests and answers between wires",
-        Option("--from", "WIRE", "the client's wire"),
-        Option("--to", "WIRE", "the upstream's wire"),
+        Option("--from", "WIRE", "what it is written in; of a request, the client's"),
+        Option("--to", "WIRE", "what it is wanted in"),
         Option("--kind", "KIND", "what it is", ("request", "stream", "response")),
         Option("--model", "MODEL", "the model to ask for"),
-        Option("--stream", "", "the request asks for a stream"),
+        Option("--stream", "", "it is a stream; with --kind request: it asks for one"),
         Option("--batch", FILE, "many at once, a JSON object a line"),
         Option("--out", FILE, "where the results of a batch go"),
         arguments="[FILE]",
@@ -242,6 +244,14 @@ def groups() -> dict[str, list[str]]:
     return found
 
 
+def usual(words: list[str]) -> list[str]:
+    """A command line under the first name of its command."""
+    for name, first in OTHER_WORDS.items():
+        if tuple(words[: len(name)]) == name:
+            return [*first, *words[len(name) :]]
+    return words
+
+
 def overview() -> str:
     """What `--help` prints."""
     width = max(len(verb.name) for verb in VERBS)
@@ -266,6 +276,7 @@ def overview() -> str:
 
 def help_of(words: list[str]) -> str:
     """The help of the command that `words` begin with; the overview for none."""
+    words = usual(words)
     for name in (" ".join(words[:2]), " ".join(words[:1])):
         verb = BY_NAME.get(name)
         if verb is not None:

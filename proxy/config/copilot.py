@@ -136,13 +136,11 @@ def _words(
     found: dict[str, object],
 ) -> None:
     for key, (member, words) in _WORDS.items():
-        value = str(entry.get(key, "")).strip().lower()
-        if value in words:
+        if key not in entry:
+            continue
+        value = entry[key].strip().lower()
+        if report.is_one_of(value, words, key, document, (*path, key)):
             found[member] = value
-        elif key in entry:
-            message = f"{key} {quoted(value)} is not known"
-            hint = f"one of: {', '.join(words)}"
-            report.error("bad-value", message, document, (*path, key), hint=hint)
 
 
 def _addresses(

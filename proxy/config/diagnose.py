@@ -14,7 +14,7 @@ from msgspec import Struct
 from proxy.config.model import Warning_
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -115,6 +115,28 @@ class Report:
         """A mistake at a value of a document (`key`: at its key)."""
         line, column = source.position(path, key=key)
         self.add(at(source, line, column, code, message, hint=hint, also=also))
+
+    def is_one_of(
+        self,
+        word: str,
+        known: Collection[str],
+        what: str,
+        source: Source,
+        path: Path,
+        *,
+        later: Collection[str] = (),
+    ) -> bool:
+        """Whether a word at a value is known; else an error with the nearest. `later`: known, but not yet
+        to be used.
+        """
+        if word in known:
+            return True
+        if word in later:
+            self.error("not-yet", f"{what} {quoted(word)} is not available yet", source, path)
+            return False
+        hint = nearest(word, (*known, *later)) or f"one of: {', '.join(known)}"
+        self.error("bad-value", f"{what} {quoted(word)} is not known", source, path, hint=hint)
+        return False
 
     def add(self, problem: Problem) -> None:
         """A problem with its place; beyond the limit they are only counted."""

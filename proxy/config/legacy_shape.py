@@ -179,5 +179,10 @@ INERT: Final[dict[str, str]] = {
     "amp-model-mappings": "the Amp proxy is not available yet",
     "remote-management": "the management API is not available yet",
     "quota-exceeded": "nothing reads it, in CLIProxyAPI neither",
+    "logging-to-file": "the log goes to standard error",
+    "logs-max-total-size-mb": "the log goes to standard error",
+    "request-log": "bodies are never logged",
+    "usage-statistics-enabled": "usage statistics are not available yet",
+    "ws-auth": "there is no WebSocket to guard",
 }
 """Known keys that do nothing for now, with the reason that `check` gives."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from proxy import home
 from proxy.config import copilot, env, settings, tomlio
 from proxy.config.declared import Declared
 from proxy.config.diagnose import ConfigError, Problem, Report
@@ -173,7 +174,8 @@ def _default_folders(
     config: FilePath | None, environ: Mapping[str, str], cwd: FilePath
 ) -> list[FilePath]:
     beside = (config.parent if config else cwd) / "routes.d"
-    return [beside, _xdg(environ) / "pointsman" / "routes.d"]
+    own = _xdg(environ)
+    return [beside, own / "pointsman" / "routes.d"] if own is not None else [beside]
 
 
 def _route_files(folders: Sequence[FilePath], report: Report) -> list[FilePath]:
@@ -192,9 +194,15 @@ def _route_files(folders: Sequence[FilePath], report: Report) -> list[FilePath]:
     return files
 
 
-def _xdg(environ: Mapping[str, str]) -> FilePath:
+def _xdg(environ: Mapping[str, str]) -> FilePath | None:
+    """None for a user without a home folder, who has no configuration there."""
     found = environ.get("XDG_CONFIG_HOME", "")
-    return FilePath(found) if found else FilePath(environ.get("HOME", "~")).expanduser() / ".config"
+    if found:
+        return FilePath(found)
+    try:
+        return home.expand(environ.get("HOME") or "~", "XDG_CONFIG_HOME") / ".config"
+    except home.NoHome:
+        return None
 
 
 def _bytes(path: FilePath) -> bytes:

@@ -7,8 +7,8 @@ tells both places. References between names are checked when all files are in.
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
-from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from proxy.config import copilot, keys, routes_lint
 from proxy.config.declared import Alias, Declared, Prefix, Route, Rule, Upstream
 from proxy.config.diagnose import nearest, quoted
+from proxy.config.elsewhere import value_of
 from proxy.config.model import ClientKey, Credential, PayloadRule, Timeouts
 from proxy.config.routes_file import RouteFile
 from proxy.config.routes_names import alias, model, payload, prefix
@@ -25,12 +26,12 @@ from proxy.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path as FilePath
 
     from proxy.config.diagnose import Path, Report
     from proxy.config.document import Document
     from proxy.jsonio import Json
 
-_SECRET_SIZE: Final = 64 * 1024
 _MOST_FINDINGS: Final = 100
 
 
@@ -64,7 +65,8 @@ class Routes:
 
     def add(self, document: Document, folder: FilePath) -> None:
         """Reads one file; `folder` is where its `file:` values are looked up."""
-        file = RouteFile(document, self._report, lambda word: self._secret(word, folder))
+        secret = partial(value_of, folder=folder, environ=self._environ)
+        file = RouteFile(document, self._report, secret)
         table = file.table
         for name, entry in table.get("upstreams", {}).items():
             path: Path = ("upstreams", name)
@@ -121,23 +123,6 @@ class Routes:
         )
         self._report.warnings += islice(routes_lint.findings(declared), _MOST_FINDINGS)
         return declared
-
-    def _secret(self, word: str, folder: FilePath) -> str:
-        kind, _, name = word.partition(":")
-        if kind == "env":
-            found = self._environ.get(name, "")
-            if not found:
-                raise LookupError(f"environment variable {quoted(name)} is not set")
-            return found
-        try:
-            with (folder / FilePath(name).expanduser()).open("rb") as file:
-                line = file.readline(_SECRET_SIZE).decode().strip()
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "is not text"
-            raise LookupError(f"file {quoted(name)} cannot be read: {reason}") from None
-        if not line:
-            raise LookupError(f"file {quoted(name)} has an empty first line")
-        return line
 
     def _fresh(self, kind: str, name: str, file: RouteFile, path: Path) -> bool:
         label = f"{kind} {name}"

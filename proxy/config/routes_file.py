@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from proxy.config.declared import Place
-from proxy.config.diagnose import CLEAR, nearest, quoted
+from proxy.config.diagnose import CLEAR, quoted
 from proxy.config.routes_shape import LATER, NOW, ROUTES
 from proxy.config.shape import Conform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection
 
     from proxy.config.diagnose import Path, Report
     from proxy.config.document import Document
@@ -53,28 +53,18 @@ class RouteFile:
         """Where a path of this file is written."""
         return Place(self.document, path)
 
-    def known(self, word: str, known: Iterable[str], what: str, path: Path) -> bool:
+    def known(self, word: str, known: Collection[str], what: str, path: Path) -> bool:
         """Whether a word is one of those; else an error with the nearest."""
-        words = tuple(known)
-        if word in words:
-            return True
-        hint = nearest(word, words) or f"one of: {', '.join(words)}"
-        self.error("bad-value", f"{what} {quoted(word)} is not known", path, hint=hint)
-        return False
+        return self.report.is_one_of(word, known, what, self.document, path)
 
     def word(self, entry: dict[str, Json], key: str, path: Path, default: str) -> str:
         """One of the known words; others are errors, those of later versions by name."""
         word: str = entry.get(key, default)
-        if word in NOW[key] or word == default:
+        later, where = LATER.get(key, ()), (*path, key)
+        if word == default or self.report.is_one_of(
+            word, NOW[key], key, self.document, where, later=later
+        ):
             return word
-        where = (*path, key)
-        if word in LATER.get(key, ()):
-            message = f"{key} {quoted(word)} is not available yet"
-            self.error("not-yet", message, where)
-        else:
-            known = (*NOW[key], *LATER.get(key, ()))
-            hint = nearest(word, known) or f"one of: {', '.join(NOW[key])}"
-            self.error("bad-value", f"{key} {quoted(word)} is not known", where, hint=hint)
         return default
 
     def count(

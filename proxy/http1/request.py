@@ -24,7 +24,6 @@ from proxy.http1.fields import (
 )
 from proxy.http1.limits import BadRequest
 
-HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 CHUNKED = -1
 
 

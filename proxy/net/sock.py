@@ -79,38 +79,46 @@ class Stream(Protocol):
         ...
 
 
-class PlainStream:
+class _Woken:
+    """What both streams have: a descriptor that a waiting read can be woken from."""
+
+    __slots__ = ("_nudged", "fd", "moved", "reading", "socket", "writing")
+
+    def __init__(self, sock: socket.socket | trio.socket.SocketType) -> None:
+        self.socket = sock
+        self.fd = sock.fileno()
+        self.moved = 0
+        self.reading = False
+        self.writing = False
+        self._nudged = False
+
+    def nudge(self) -> None:
+        """See Stream."""
+        if self.reading and not self._nudged:
+            self._nudged = True
+            # Wakes whoever waits on the descriptor, which stays open and may be waited on again.
+            notify_closing(self.fd)
+
+    def abort(self) -> None:
+        """See Stream."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+
+class PlainStream(_Woken):
     """A TCP (or any stream) socket. Takes the socket over; it must be connected."""
 
-    __slots__ = (
-        "_burst",
-        "_closed",
-        "_nudged",
-        "_recv",
-        "_send",
-        "_slow",
-        "alpn",
-        "fd",
-        "moved",
-        "reading",
-        "socket",
-        "writing",
-    )
+    __slots__ = ("_burst", "_closed", "_recv", "_send", "_slow", "alpn")
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
-        self.socket: socket.socket | trio.socket.SocketType = sock
+        super().__init__(sock)
         self.alpn: str | None = None
-        self.fd = sock.fileno()
         self._recv = sock.recv
         self._send = sock.send
         self._burst = 0
         self._slow = False
         self._closed = False
-        self.moved = 0
-        self.reading = False
-        self.writing = False
-        self._nudged = False
 
     async def receive(self, *, wait: bool = False) -> bytes:
         """See Stream."""
@@ -185,18 +193,6 @@ class PlainStream:
         with suppress(OSError):
             self._send(data)
 
-    def nudge(self) -> None:
-        """See Stream."""
-        if self.reading and not self._nudged:
-            self._nudged = True
-            # Wakes whoever waits on the descriptor, which stays open and may be waited on again.
-            notify_closing(self.fd)
-
-    def abort(self) -> None:
-        """See Stream."""
-        with suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
-
     def close(self) -> None:
         """See Stream."""
         if not self._closed:
@@ -205,20 +201,15 @@ class PlainStream:
             self.socket.close()
 
 
-class TlsStream:
+class TlsStream(_Woken):
     """TLS over a socket, after its handshake. `plain` is only used to look at and to close."""
 
-    __slots__ = ("_nudged", "_stream", "alpn", "fd", "moved", "reading", "socket", "writing")
+    __slots__ = ("_stream", "alpn")
 
     def __init__(self, stream: trio.SSLStream[trio.SocketStream]) -> None:
+        super().__init__(stream.transport_stream.socket)
         self._stream = stream
-        self.socket: socket.socket | trio.socket.SocketType = stream.transport_stream.socket
         self.alpn: str | None = stream.selected_alpn_protocol() or ""
-        self.fd = self.socket.fileno()
-        self.moved = 0
-        self.reading = False
-        self.writing = False
-        self._nudged = False
 
     async def receive(self, *, wait: bool = False) -> bytes:  # noqa: ARG002 - the records decide
         """See Stream."""
@@ -247,18 +238,6 @@ class TlsStream:
 
     def send_now(self, data: bytes) -> None:
         """Nothing: a record cannot be written without waiting."""
-
-    def nudge(self) -> None:
-        """See Stream."""
-        if self.reading and not self._nudged:
-            self._nudged = True
-            # Wakes whoever waits on the descriptor, which stays open and may be waited on again.
-            notify_closing(self.fd)
-
-    def abort(self) -> None:
-        """See Stream."""
-        with suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """See Stream."""

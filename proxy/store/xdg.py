@@ -6,15 +6,18 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from proxy import home
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 def folder(environ: Mapping[str, str]) -> Path:
-    """`pointsman` in `XDG_STATE_HOME`, or in its default place; it may not exist yet."""
+    """`pointsman` in `XDG_STATE_HOME`, or in its default place; it may not exist yet. Raises NoHome."""
     state = environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state else Path(environ.get("HOME", "~")).expanduser() / ".local/state"
-    return base / "pointsman"
+    if state:
+        return Path(state) / "pointsman"
+    return home.expand(environ.get("HOME") or "~", "XDG_STATE_HOME") / ".local/state/pointsman"
 
 
 def name_of(config: str) -> str:

@@ -304,7 +304,17 @@ class PassLane(Lane):
     only whole lines are given, so that what is to be hidden in them is found.
     """
 
-    __slots__ = ("_context", "_kept", "_line", "_probe", "_reason", "_signs", "_telling", "_wire")
+    __slots__ = (
+        "_context",
+        "_holding",
+        "_kept",
+        "_line",
+        "_probe",
+        "_reason",
+        "_signs",
+        "_telling",
+        "_wire",
+    )
 
     def __init__(self, wire: Wire, context: AnswerContext) -> None:
         super().__init__()
@@ -316,6 +326,8 @@ class PassLane(Lane):
         self._reason = False
         self._telling = False
         """An error is being told, or a line that may be one."""
+        self._holding = False
+        """So it was, or is: something may be kept."""
         self._kept = b""
         """The begin of its line."""
 
@@ -335,16 +347,15 @@ class PassLane(Lane):
         else:
             self._line = seen if len(seen) < _LONGEST_LINE else b""
             if len(seen) < _LONGEST_ERROR:
-                self._search_errors(seen, 0)
-        if self._telling or self._kept:
-            return self._whole_lines(data)
-        return data
+                self._look_at_error(seen, 0)
+        return self._whole_lines(data) if self._holding else data
 
     def _whole_lines(self, data: bytes) -> bytes:
         data, self._kept = self._kept + data, b""
         end = data.rfind(b"\n") + 1 if self._telling else len(data)
         if len(data) - end < _LONGEST_ERROR:
             data, self._kept = data[:end], data[end:]
+        self._holding = self._telling
         return data
 
     def _search(self, seen: bytes, cut: int) -> None:
@@ -358,9 +369,11 @@ class PassLane(Lane):
         for sign in signs.usage:
             if sign in seen:
                 self._read_usage(seen, sign)
-        self._search_errors(seen, cut)
+        for sign in signs.error:
+            if sign in seen:
+                self._look_at_error(seen, cut)
 
-    def _search_errors(self, seen: bytes, cut: int) -> None:
+    def _look_at_error(self, seen: bytes, cut: int) -> None:
         """`cut`: where the last line begins, which is not whole."""
         if self.failed is not None:
             return
@@ -370,6 +383,7 @@ class PassLane(Lane):
                 self._read_error(seen, seen.find(sign))
                 telling |= self.failed is not None or seen.find(sign, cut) >= 0
         self._telling = telling
+        self._holding |= telling
 
     def _read_error(self, seen: bytes, at: int) -> None:
         """The sign may be a mere `"error": null`; a line that is not whole is looked at again."""

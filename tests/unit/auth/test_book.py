@@ -512,3 +512,80 @@ async def test_a_refusal_that_repeats_the_login_does_not_show_it(tmp_path, autoj
     async with running(tmp_path, answer, log=log) as (book, _):
         assert book.accounts()[0].last_error.endswith("(no seat for ***)")
         assert "gho_fake" not in "".join(log._lines)
+
+
+async def test_who_edits_an_account_or_logs_in_again_is_told_of(tmp_path, autojump_clock):
+    """What stood against it may be over; a new token alone says nothing."""
+    put(tmp_path)
+    async with running(tmp_path) as (book, github):
+        told = []
+        book.on_edit = told.append
+        await book.ready(credential(book))
+        await trio.sleep(2)
+        put(tmp_path, copilot_token="tid=theirs", copilot_token_expiry="2099-01-01T00:00:00Z")
+        await trio.sleep(2)
+        assert told == []
+        asked = sum(call.url.endswith("/models") for call in github.calls)
+        put(tmp_path, github_token="gho_again")
+        await trio.sleep(2)
+        assert told == ["a.json"]
+        assert sum(call.url.endswith("/models") for call in github.calls) == asked + 1
+        put(tmp_path, github_token="gho_again", proxy_url="http://proxy.test:1")
+        await trio.sleep(2)
+        put(tmp_path, "b.json")
+        await trio.sleep(2)
+        assert told == ["a.json", "a.json", "b.json"]
+
+
+async def test_another_folder_is_followed(tmp_path, autojump_clock):
+    """Also where a file of the same name holds another login."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    old.mkdir()
+    new.mkdir()
+    put(old)
+    put(old, "gone.json", github_token="gho_gone")
+    put(new, github_token="gho_other", email="other@example.com")
+    async with running(old, seconds=5.0) as (book, github):
+        changes = []
+        book.on_change = lambda: changes.append({a.credential.account for a in book.declared()})
+
+        async def ask():
+            with pytest.raises(ProxyError):
+                await book.ready(credential(book))
+
+        await trio.sleep(5)
+        async with trio.open_nursery() as nursery:
+            book._accounts["a.json"].token = None
+            nursery.start_soon(ask)  # its exchange is under way meanwhile
+            await trio.sleep(0.1)
+            book.place = lambda: new
+            await trio.sleep(2)
+            assert [view.label for view in book.accounts()] == ["other@example.com"]
+            assert changes[-1] == {"a.json"}
+        assert (await book.ready(credential(book))).key
+        await trio.sleep(2)
+        asked = [
+            dict(call.headers)[b"Authorization"] for call in github.calls if "token" in call.url
+        ]
+        assert asked[-1] == b"token gho_other"
+    kept = json.loads((new / "a.json").read_bytes())
+    assert (kept["github_token"], kept["copilot_token"]) == ("gho_other", f"tid={github.exchanges}")
+
+
+async def test_another_folder_that_cannot_be_read_leaves_the_accounts(tmp_path, autojump_clock):
+    put(tmp_path)
+    log = Log(descriptor=-1)
+    async with running(tmp_path, log=log) as (book, _):
+        real = files.scan
+        book.place = lambda: tmp_path / "other"
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(files, "scan", lambda f: real(f) if f == tmp_path else refuse())
+            await trio.sleep(5)
+            assert [view.name for view in book.accounts()] == ["a.json"]
+            assert sum(f"folder={tmp_path}/other" in line for line in log._lines) == 1
+        await trio.sleep(2)
+        assert book.accounts() == ()
+
+
+def refuse():
+    raise PermissionError(13, "Permission denied")

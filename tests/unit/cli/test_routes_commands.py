@@ -286,3 +286,9 @@ def test_help_is_quick_to_import():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "proxy proxy.__main__ proxy.cli proxy.cli.verbs"
+
+
+def test_second_names_have_the_help_of_the_first():
+    assert help_of(["explain"]) == help_of(["routes", "explain"])
+    assert help_of(["routes", "check"]) == help_of(["check"])
+    assert help_of(["explain"]).startswith("usage: pointsman routes explain")

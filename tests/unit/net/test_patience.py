@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import socket
 import ssl
 import zlib
@@ -18,6 +17,7 @@ from proxy.net.origin import Origin, address_of
 from proxy.net.sock import PlainStream, TlsStream, start_tls
 from proxy.net.sweep import PERIOD, Sweeper
 from proxy.net.transport import Transport
+from tests.certificates import certificate
 
 URL = "http://upstream.test/v1"
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"
@@ -145,35 +145,8 @@ async def test_a_reader_without_patience_is_left_alone(pair, autojump_clock):
         nursery.cancel_scope.cancel()
 
 
-def certificate(tmp_path):
-    """A certificate for upstream.test and its key, in one file."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "upstream.test")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("upstream.test")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    plain = serialization.NoEncryption()
-    pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
-    path = tmp_path / "upstream.pem"
-    path.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, form, plain))
-    return path
-
-
 async def test_patience_over_tls(pair, tmp_path, autojump_clock):
-    path = certificate(tmp_path)
+    path = certificate(tmp_path, "upstream.test")
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(path)
     client = ssl.create_default_context(cafile=str(path))

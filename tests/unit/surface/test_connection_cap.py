@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import ssl
 
 import pytest
@@ -12,40 +11,19 @@ import trio.testing
 from proxy.config.model import Settings, Tls
 from proxy.surface import server
 from proxy.surface.router import App
+from tests.certificates import certificate
 from tests.scripted import HostTransport, chain, live_of
 
 GET = b"GET /v1/nothing HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate for localhost and its key, in one file."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = dt.datetime.now(dt.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    path.write_bytes(made.public_bytes(pem) + key.private_bytes(pem, form, plain))
-    return path
+def pem(tmp_path_factory):
+    return certificate(tmp_path_factory.mktemp("tls"), "localhost")
 
 
-def settings(certificate=None) -> Settings:
-    tls = Tls(cert=str(certificate), key=str(certificate)) if certificate else None
+def settings(pem=None) -> Settings:
+    tls = Tls(cert=str(pem), key=str(pem)) if pem else None
     return Settings(port=0, connections=1, tls=tls)
 
 
@@ -104,8 +82,8 @@ async def test_one_too_many_is_told() -> None:
 
 
 @pytest.mark.parametrize("protocols", [("http/1.1",), ("h2", "http/1.1"), ("h2",)])
-async def test_one_too_many_is_told_over_tls(certificate, protocols) -> None:
-    async with Full(settings(certificate)) as full:
+async def test_one_too_many_is_told_over_tls(pem, protocols) -> None:
+    async with Full(settings(pem)) as full:
         client = await full.secure(*protocols)
         assert client.selected_alpn_protocol() in ("http/1.1", None)
         await client.send_all(GET)
@@ -114,8 +92,8 @@ async def test_one_too_many_is_told_over_tls(certificate, protocols) -> None:
     assert b"Too many connections" in answer
 
 
-async def test_a_place_that_comes_free_is_given_again(certificate) -> None:
-    async with Full(settings(certificate)) as full:
+async def test_a_place_that_comes_free_is_given_again(pem) -> None:
+    async with Full(settings(pem)) as full:
         client = await full.secure("http/1.1")
         await client.send_all(GET)
         assert (await read_all(client)).startswith(b"HTTP/1.1 503 ")
@@ -127,10 +105,10 @@ async def test_a_place_that_comes_free_is_given_again(certificate) -> None:
         await client.aclose()
 
 
-async def test_few_are_told_at_a_time_and_none_for_long(certificate, monkeypatch) -> None:
+async def test_few_are_told_at_a_time_and_none_for_long(pem, monkeypatch) -> None:
     monkeypatch.setattr(server, "_EXCUSES", 2)
     monkeypatch.setattr(server, "_EXCUSE_SECONDS", 0.6)
-    async with Full(settings(certificate)) as full:
+    async with Full(settings(pem)) as full:
         mute = [await trio.open_tcp_stream("127.0.0.1", full.port) for _ in range(3)]
         with trio.fail_after(0.5):
             assert await read_all(mute.pop()) == b""
