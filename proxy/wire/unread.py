@@ -117,17 +117,21 @@ def unread(wire: str, top: Body, request: Request, upstream: str, most: int = MO
     walk = _Walk(reading, kept, most)
     members: Members = {key: raw for key, raw in top.items() if isinstance(raw, Raw)}
     if reading.top is not None:
-        for key in members.keys() - reading.top:
-            walk.note("Body", key, members[key], "")
+        for key, raw in members.items():
+            if key not in reading.top:
+                walk.note("Body", key, raw, "")
     before = ""
     if reading.envelope:
         before = reading.envelope + "."
         members = _members_of(members.get(reading.envelope))
     whole = request.extras.keys() - set(request.implied) | kept
-    for key, raw in members.items():
-        value = reader.value(key)
-        if value is not None and reader.spelled(key) not in whole:
-            walk.look(raw, value, before + key)
+    try:
+        for key, raw in members.items():
+            value = reader.value(key)
+            if value is not None and reader.spelled(key) not in whole:
+                walk.look(raw, value, before + key)
+    except RecursionError:
+        walk.found.append(Lost("...", "nested too deeply to be looked through"))
     if walk.further:
         walk.found.append(Lost("", _WHY, walk.further))
     if walk.looks > LOOKS:

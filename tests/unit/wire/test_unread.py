@@ -184,7 +184,9 @@ def test_dialects() -> None:
     inner = {"contents": [{"a": 1, "parts": [{"text": "q"}]}], "session_id": "s"}
     said = {"project": "p", "user_prompt_id": "u", "b": 1, "request": inner}
     assert listed("gemini_cli", **said) == ["b", "request.contents[0].a"]
-    assert listed("completions", prompt="q", suffix="s", seed=3) == ["suffix"]
+    listed_in_order = ["suffix", "best_of", "odd"]
+    said = {"suffix": "s", "seed": 3, "best_of": 2, "odd": 1}
+    assert listed("completions", prompt="q", **said) == listed_in_order
 
 
 @pytest.mark.parametrize("value", [None, [], {}, ""])
@@ -226,6 +228,14 @@ def test_every_reason_is_told() -> None:
     (entry,) = found("chat", messages=[{"role": "user", "content": "q", "a": 1}])
     assert "not known" in entry.why
     assert all(IGNORED.values())
+
+
+def test_what_cannot_be_looked_through_is_said(monkeypatch) -> None:
+    def give_up(*_: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr("proxy.wire.unread._Walk.look", give_up)
+    assert listed("chat", messages=[{"role": "user", "content": "q", "a": 1}]) == ["..."]
 
 
 def test_depth_is_no_matter() -> None:
