@@ -42,7 +42,7 @@ ELSEWHERE = {
     r".*\$schema": "the dialect of a schema",
     r".*(response_format|format)\..*(name|strict)": "a label; what is asked is the schema",
     r".*disable_parallel_tool_use": "said the other way round",
-    r"parallel_tool_calls=true|store=false|service_tier=default|.*\.(strict=false|detail=auto)": "what"
+    r"parallel_tool_calls=true|store=false|service_tier=(auto|default)|.*\.(strict=false|detail=auto)": "what"
     " holds anyway",
     r"generationConfig\.responseLogprobs|logprobs": "asked for by `include`",
     r".*\.outcome": "told by the output",
