@@ -54,7 +54,8 @@ class Account:
         self.models_at = 0.0
         self.renewed = float("-inf")
         self.used = float("-inf")
-        self._issued: dict[str, Credential] = {}
+        self._issued: dict[str, tuple[Credential, Credential]] = {}
+        """By wire: a credential of the table, and the same with the token."""
         self.error = ""
         self.denied = False
         """The login was refused for now."""
@@ -64,9 +65,9 @@ class Account:
         self.renew_at = 0.0
         self.unsaved: dict[str, object] = {}
         """What the file still has to be told."""
-        self.login = Secret("")
-        self._spent = Secret("")
-        """The login that the last token was asked with, if the service gave a new one."""
+        self.saving: dict[str, object] = {}
+        """What it is being told."""
+        self.login = Secret(file.text(kind.login_key))
         self.file = file
         self._take(file)
 
@@ -75,28 +76,37 @@ class Account:
         no newer.
         """
         login = file.text(self.kind.login_key)
-        if self.unsaved and login and login == self._spent.reveal():
-            self.file = file  # it was not told of the new login yet
-            return False
-        same = login == self.login.reveal()
+        same = login in (self.login.reveal(), *self._passed())
         self.file = file
         if not same:
-            self.unsaved = {}
+            self.login, self.unsaved = Secret(login), {}
             self.token, self.error, self.denied, self.again = None, "", False, 0.0
             self.models_at = 0.0  # its own list may be another one
         self._take(file)
         return not same
 
+    def _passed(self) -> tuple[object, ...]:
+        """Logins that the file may hold until it is told of the one that holds."""
+        if not self.unsaved and not self.saving:
+            return ()
+        return self.file.text(self.kind.login_key), self.saving.get(self.kind.login_key)
+
     def _take(self, file: AccountFile) -> None:
         self._issued = {}
-        self.login = Secret(file.text(self.kind.login_key))
         proxy = file.text("proxy_url") or self.kind.proxy(self.shared)
         self.options = replace(self.shared, proxy=proxy)
         mark = file.refused
         self.refused = mark.get("why", "") if mark.get("login") == self._print() else ""
         token = self.kind.stored(file)
-        if token is not None and (self.token is None or token.expires > self.token.expires):
+        if token is not None and self._is_newer(token):
             self.set_token(token, token.expires - self.kind.lead)
+
+    def _is_newer(self, token: Token) -> bool:
+        """Whether the file's token is another one than ours that lasts as long, if not longer."""
+        old = self.token
+        if old is None or token.expires != old.expires:
+            return old is None or token.expires > old.expires
+        return token.value != old.value and not self.unsaved and not self.saving
 
     def _print(self) -> str:
         """A fingerprint of the login, to know it again without keeping it a second time."""
@@ -119,14 +129,14 @@ class Account:
         if token.expires <= now + _MARGIN and token.refresh_in > 0:
             # This machine's clock goes wrong; how long the token lasts does not depend on it.
             token = replace(token, expires=now + token.refresh_in + 2 * _MARGIN)
+        if token.login:
+            self.login = token.login
         if token.expires <= now + _MARGIN:
             self.failed("the token is over already; is the clock of this machine right?", now)
-            return {}
+            return self.kind.saved(token, now) if token.login else {}
         wished = now + token.refresh_in if token.refresh_in > 0 else token.expires - self.kind.lead
         latest = min(wished, token.expires - 2 * _MARGIN)
         self.set_token(token, max(latest - random.uniform(0.0, _JITTER), now + _MARGIN))  # noqa: S311  # spreads load
-        if token.login:
-            self._spent, self.login = self.login, token.login
         self.error = self.refused = ""
         self.denied = False
         self.again = 0.0
@@ -163,12 +173,16 @@ class Account:
 
     def issue(self, credential: Credential) -> Credential:
         """The same with the token and the address that hold now."""
-        found = self._issued.get(credential.wire)
-        if found is None and self.token is not None:
-            url = self.credential(credential.wire).base_url
-            found = replace(credential, key=self.token.value, base_url=url)
-            self._issued[credential.wire] = found
-        return found or credential
+        last = self._issued.get(credential.wire)
+        if last is not None and last[0] is credential:
+            return last[1]
+        if self.token is None:
+            return credential
+        url = self.credential(credential.wire).base_url
+        found = replace(credential, key=self.token.value, base_url=url)
+        # A request of an older table, which says other things, must not leave them to all that follow.
+        self._issued[credential.wire] = (credential, found)
+        return found
 
     def declared(self, learned: dict[str, WireName], now: int) -> list[declared.Account]:
         """For the table, see `Kind.declared`."""

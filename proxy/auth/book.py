@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from proxy.auth import files, kinds
 from proxy.auth.account import Account, AccountView
 from proxy.auth.files import AccountFile, BadAccountFile
-from proxy.auth.kind import LoginRefused, Models, Unreachable
+from proxy.auth.kind import LoginRefused, Models, Token, Unreachable
 from proxy.config.model import AccountOptions, Candidate
 from proxy.errors import Fault, ProxyError, Retry
 
@@ -40,6 +40,10 @@ _BUSY: Final = 3600.0
 _JUST_RENEWED: Final = 10.0
 _QUIET: Final = 5.0
 """How many times as long as a change took to be told nothing further is told."""
+_WRITES: Final = 10.0
+"""Seconds until a write of a file has to begin; one that has begun is waited for."""
+_QUEUED: Final = 60.0
+"""Seconds that a renewal which is due may wait for its turn before it is put in the queue again."""
 _AT_ONCE: Final = 8
 """Most exchanges and list requests at a time that no client waits for."""
 _MOST_LEARNED: Final = 500
@@ -259,23 +263,31 @@ class AccountBook:
         self.on_edit(file.name)
 
     async def _write(self, account: Account, changes: dict[str, object]) -> None:
-        """What cannot be written now is tried again: a login that was renewed may be the only copy."""
-        if not changes:
-            return
-        account.unsaved = {}
-        name = account.file.name
-        try:
-            file = await trio.to_thread.run_sync(partial(files.update, self.folder, name, changes))
-        except FileNotFoundError:
-            return  # deleted meanwhile: the next look drops it
-        except (BadAccountFile, OSError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            self._log.line("warn", "account", file=name, unsaved=reason or "")
-            account.unsaved = changes
-            return
-        # Our own write is no change to read again, unless somebody else wrote too.
-        account.file = file
-        self._stamps[name] = file.stamp
+        """What cannot be written now is tried again: a login that was renewed may be the only copy, so it
+        is written even when the server ends just now. One at a time: an older login must not come last.
+        """
+        account.unsaved = {**account.unsaved, **changes}
+        while account.unsaved and not account.saving:
+            account.saving, account.unsaved = account.unsaved, {}
+            try:
+                with trio.fail_after(_WRITES, shield=True):
+                    await self._write_file(account)
+            except FileNotFoundError:
+                account.unsaved = {}  # deleted meanwhile: the next look drops it
+            except (BadAccountFile, OSError, trio.TooSlowError) as error:
+                reason = error.strerror if isinstance(error, OSError) else str(error)
+                self._log.line("warn", "account", file=account.file.name, unsaved=reason or "")
+                account.unsaved = {**account.saving, **account.unsaved}
+                return
+            finally:
+                account.saving = {}
+
+    async def _write_file(self, account: Account) -> None:
+        folder, name = self.folder, account.file.name
+        file = await trio.to_thread.run_sync(partial(files.update, folder, name, account.saving))
+        if folder == self.folder and self._accounts.get(name) is account:
+            # Our own write is no change to read again; what somebody else wrote before it is one.
+            self._put(file, new=False)
 
     # Tasks
 
@@ -330,11 +342,12 @@ class AccountBook:
         now = self._clock.now()
         for account in self._accounts.values():
             if account.unsaved:
-                nursery.start_soon(self._write, account, account.unsaved)
+                nursery.start_soon(self._write, account, {})
             if account.file.disabled or account.renewing is not None or not account.may_ask(now):
                 continue
             if account.token is not None and account.renew_at <= now < account.used + _BUSY:
-                nursery.start_soon(self._renew_ahead, account)
+                account.renew_at = now + _QUEUED
+                nursery.start_soon(self._renew_ahead, account, account.token)
             elif account.models_at == 0.0 or now - account.models_at > _MODELS_KEPT:
                 account.models_at = now
                 nursery.start_soon(self._models, account, trio.Event())
@@ -360,9 +373,10 @@ class AccountBook:
             self._troubles = troubles
             self.on_trouble(troubles)
 
-    async def _renew_ahead(self, account: Account) -> None:
+    async def _renew_ahead(self, account: Account, token: Token) -> None:
         async with self._places:
-            await self._renew(account)
+            if account.token is token:
+                await self._renew(account)
 
     async def _renew(self, account: Account) -> None:
         """Waits for the one exchange of this account that runs, or starts it.
