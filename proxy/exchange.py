@@ -326,6 +326,7 @@ async def relay_rest(
             return
         if data is None:
             if lane.finished or lane.failed is not None:
+                await send_on(key.hide(lane.eof()))
                 return
             if lane.between:
                 await send_on(work.keepalive)

@@ -159,3 +159,12 @@ async def test_a_stream_that_nobody_goes_on_with_does_not_repeat_the_key() -> No
     told = await ask("chat", "anthropic", [*before, *error], on_break="resume")
     assert KEY not in told
     assert "***" in told
+
+
+async def test_an_error_that_stops_half_way_is_told_as_far_as_it_came(autojump_clock) -> None:
+    _, before, error = WIRES["anthropic"]
+    whole = b"".join(error)
+    half = whole[: whole.index(b"Find yours")]
+    told = await ask("anthropic", "anthropic", [*before, half, 60.0, b""])
+    assert KEY not in told
+    assert "key provided: ***." in told.split("route=")[0]
