@@ -7,6 +7,7 @@ import getpass
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -168,8 +169,10 @@ def _env(options: argparse.Namespace, file: Path) -> int:
     """One line for a host's variables; it holds the keys."""
     found: list[dict[str, object]] = []
     for route in edit.routes_in(str(file), _text(file)):
+        look = partial(value_of, folder=file.parent, environ=os.environ)
         try:
-            key = value_of(route.key, file.parent, os.environ)
+            key, proxy = look(route.key), look(route.proxy)
+            headers = {name: look(value) for name, value in route.headers}
         except LookupError as error:
             sys.stderr.write(f"pointsman: {route.name}: {error.args[0]}\n")
             return FAILED
@@ -179,8 +182,8 @@ def _env(options: argparse.Namespace, file: Path) -> int:
             "protocol": route.protocol,
             "base-url": route.base_url,
             "api-key": key,
-            "proxy-url": route.proxy,
-            "headers": dict(route.headers),
+            "proxy-url": proxy,
+            "headers": headers,
             "context-window": route.context,
             "max-tokens": route.output,
         }

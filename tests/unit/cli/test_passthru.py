@@ -121,6 +121,21 @@ def test_wrong_options(folder, capsys, words):
     assert said.count("\n") == 1
 
 
+def test_what_stands_elsewhere_is_in_the_variable_itself(folder, capsys, monkeypatch):
+    add = ("add", "m", "--base-url", "https://b.test", "--proxy", "http://p.test:1")
+    assert passthru(capsys, *add, "--header", "X-Team=env:TEAM")[0] == 0
+    file = folder / "routes.d" / "50-passthru.toml"
+    file.write_text(file.read_text().replace("http://p.test:1", "env:PROXY"))
+    assert passthru(capsys, "env", "--json")[::2] == (
+        1,
+        "pointsman: m: environment variable 'PROXY' is not set\n",
+    )
+    monkeypatch.setenv("TEAM", "blue")
+    monkeypatch.setenv("PROXY", "http://p.test:2")
+    (told,) = json.loads(passthru(capsys, "env", "--json")[1])
+    assert (told["headers"], told["proxy-url"]) == ({"X-Team": "blue"}, "http://p.test:2")
+
+
 def test_removing_what_is_not_there(folder, capsys):
     assert passthru(capsys, "remove", "x")[0] == 1
 
