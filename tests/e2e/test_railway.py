@@ -344,7 +344,10 @@ BAD = [
     ({**GOOD, "API_KEY_1": ""}, "API_KEY_1: is not set"),
     ({**GOOD, "API_KEY_1": "a\nb"}, "API_KEY_1: holds a line break"),
     ({**GOOD, "API_KEY_2": "a\rb"}, "API_KEY_2: holds a line break"),
-    ({**GOOD, "API_KEY_1": "a\x07b"}, "API_KEY_1: holds a line break or another control character"),
+    *(
+        ({**GOOD, "API_KEY_1": key}, "API_KEY_1: holds a line break or another character")
+        for key in ("a\x07b", "a\x80b", "a\uffffb", "a\udcffb")
+    ),
     (NOTHING, "AUTH_BUNDLE: is not set, nor are AUTH_ZIP_URL and PASSTHRU_MODELS_JSON"),
     ({**NOTHING, "AUTH_BUNDLE": "%%%"}, "AUTH_BUNDLE: is no base64 text"),
     ({**NOTHING, "AUTH_BUNDLE": "aGVsbG8="}, "AUTH_BUNDLE: is no tar.gz or zip archive"),
