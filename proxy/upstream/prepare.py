@@ -216,7 +216,10 @@ class Work:
             if not self.ask.model:
                 body["model"] = Raw(encode(candidate.model))
             if plan.reasoning is not None:
-                self.client.patch_reasoning(body, plan.reasoning, _target(candidate), lost)
+                try:
+                    self.client.patch_reasoning(body, plan.reasoning, _target(candidate), lost)
+                except DecodeError as error:
+                    raise bad_request(f"the thinking settings cannot be read: {error}") from None
             return body
         request = self.continued or self.request
         if plan.reasoning is not None:

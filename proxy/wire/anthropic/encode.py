@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from proxy.convo.model import Lost, Reasoning, Request, Text, Tool
-from proxy.jsonio import Body, Json, decode, top_level
+from proxy.jsonio import Body, Json, decode, raw_of, top_level
 from proxy.wire import unsaid
 from proxy.wire.anthropic import types as t
 from proxy.wire.anthropic.effort import MAX_TOKENS, set_reasoning
@@ -69,8 +69,8 @@ def patch_reasoning(body: Body, reasoning: Reasoning, target: Target, lost: list
     """Overwrites the thinking settings of a Messages body in place."""
     body.pop("thinking", None)
     config = body.get("output_config")
-    if isinstance(config, Raw | dict):
-        values: Body = top_level(bytes(config)) if isinstance(config, Raw) else dict(config)
+    if config is not None and raw_of(config) != Raw(b"null"):
+        values: Body = top_level(bytes(raw_of(config)))
         values.pop("effort", None)
         if values:
             body["output_config"] = values

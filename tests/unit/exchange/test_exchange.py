@@ -9,6 +9,7 @@ import trio.testing
 
 from proxy.accounts.pool import Pool
 from proxy.config.model import Settings
+from proxy.convo.model import Reasoning
 from proxy.exchange import Live, run
 from proxy.net.api import UpstreamBroken
 from proxy.telemetry.log import Log
@@ -157,6 +158,33 @@ async def test_a_malformed_body_is_a_400_and_reaches_no_upstream(body: bytes) ->
     )
     await run(Ask(wire="chat", body=body, headers=[]), out, live)
     assert (out.status, transport.calls) == (400, [])
+
+
+@pytest.mark.parametrize(
+    ("wire", "provider", "odd"),
+    [
+        ("responses", "openai-compat", {"input": "hi", "reasoning": 5}),
+        ("anthropic", "claude", {"max_tokens": 9, "output_config": "x"}),
+    ],
+)
+async def test_odd_thinking_settings_are_a_400_where_the_model_name_says_others(
+    wire: str, provider: str, odd: dict[str, object]
+) -> None:
+    where = chain(credential("a", wire=wire, provider=provider), reasoning=Reasoning(effort="high"))
+    transport = FakeTransport()
+    out, _ = await exchange(transport, where, wire=wire, **odd)
+    assert (out.status, transport.calls) == (400, [])
+    assert b"thinking settings" in out.body
+
+
+async def test_an_output_config_that_is_null_is_none() -> None:
+    where = chain(
+        credential("a", wire="anthropic", provider="claude"), reasoning=Reasoning(budget=2000)
+    )
+    transport = FakeTransport(FakeReply(200, [b"{}"]))
+    out, _ = await exchange(transport, where, wire="anthropic", max_tokens=9000, output_config=None)
+    assert out.status == 200
+    assert msgspec.json.decode(transport.calls[0].body)["thinking"]["budget_tokens"] == 2000
 
 
 async def test_cancelling_gives_credential_and_connection_back() -> None:
