@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 from msgspec import Raw
 
@@ -24,7 +22,12 @@ from proxy.wire.anthropic.names import read_id
 
 _content = msgspec.json.Decoder(str | list[Raw])
 _loose_result = msgspec.json.Decoder(t.LooseToolResult)
-_EMPTY: Final = (b"[]", b"null")
+
+
+def _is_list(raw: Raw) -> bool:
+    """Whether it is a list that holds something; some servers send other things as citations."""
+    text = bytes(raw)
+    return text[:1] == b"[" and text != b"[]"
 
 
 def parts_of_raw(blocks: list[Raw]) -> list[Part]:
@@ -63,7 +66,7 @@ def part_of(block: t.Block) -> Part:
         part = Text(block.text)
         if block.cache_control:
             part.cache = t.given(block.cache_control)
-        if block.citations and bytes(block.citations) not in _EMPTY:
+        if block.citations and _is_list(block.citations):
             part.citations = (t.NAME, block.citations)
         return part
     if type(block) is t.ToolUseBlock:

@@ -491,3 +491,14 @@ def test_failure_words_of_other_wires():
 def test_count_and_keepalive():
     assert WIRE.encode_count(5) == b'{"input_tokens":5}'
     assert WIRE.keepalive == b'event: ping\ndata: {"type": "ping"}\n\n'
+
+
+@pytest.mark.parametrize("citations", ["x", {}, 5, [], None])
+def test_citations_that_are_no_list_are_none(citations):
+    block = {"type": "text", "text": "hi", "citations": citations}
+    body = {"type": "message", "role": "assistant", "content": [block], "stop_reason": "end_turn"}
+    answer = WIRE.decode_answer(json.dumps(body).encode())
+    assert answer.choices[0].parts == [Text("hi")]
+    assert any(isinstance(event, ev.TextDelta) for event in unfold(answer))
+    for name in ("anthropic", "chat", "responses", "gemini"):
+        assert b'"hi"' in get(name).encode_answer(answer, CONTEXT)
