@@ -25,6 +25,8 @@ _MARGIN: Final = 60.0
 _JITTER: Final = 60.0
 _RETRY: Final = 30.0
 """Seconds before a failed exchange is tried again."""
+_SPENT: Final = 8
+"""Most logins that are known to be spent."""
 _RECHECK: Final = 1800.0
 """Seconds before a login that is refused for now is tried again."""
 
@@ -68,6 +70,10 @@ class Account:
         self.saving: dict[str, object] = {}
         """What it is being told."""
         self.login = Secret(file.text(kind.login_key))
+        self._spent: tuple[Secret, ...] = ()
+        """Logins that new ones took the place of: the file may hold one until it is told."""
+        self._told: dict[str, object] = {}
+        """What it was to be told with the login that holds."""
         self.file = file
         self._take(file)
 
@@ -75,21 +81,20 @@ class Account:
         """The file changed; whether it holds another login. A token is kept if not, and if the file's is
         no newer.
         """
-        login = file.text(self.kind.login_key)
-        same = login in (self.login.reveal(), *self._passed())
+        login = Secret(file.text(self.kind.login_key))
+        spent = login in self._spent
+        same = spent or login == self.login
         self.file = file
         if not same:
-            self.login, self.unsaved = Secret(login), {}
+            self.login, self.unsaved = login, {}
+            self._spent, self._told = (), {}
             self.token, self.error, self.denied, self.again = None, "", False, 0.0
             self.models_at = 0.0  # its own list may be another one
+        elif spent and not self.unsaved and not self.saving:
+            # Somebody read the file before our write, and wrote it back after it.
+            self.unsaved = dict(self._told)
         self._take(file)
         return not same
-
-    def _passed(self) -> tuple[object, ...]:
-        """Logins that the file may hold until it is told of the one that holds."""
-        if not self.unsaved and not self.saving:
-            return ()
-        return self.file.text(self.kind.login_key), self.saving.get(self.kind.login_key)
 
     def _take(self, file: AccountFile) -> None:
         self._issued = {}
@@ -129,11 +134,13 @@ class Account:
         if token.expires <= now + _MARGIN and token.refresh_in > 0:
             # This machine's clock goes wrong; how long the token lasts does not depend on it.
             token = replace(token, expires=now + token.refresh_in + 2 * _MARGIN)
-        if token.login:
-            self.login = token.login
+        changes = self.kind.saved(token, now)
+        if token.login and token.login != self.login:
+            self._spent = (*self._spent[1 - _SPENT :], self.login)
+            self.login, self._told = token.login, changes
         if token.expires <= now + _MARGIN:
             self.failed("the token is over already; is the clock of this machine right?", now)
-            return self.kind.saved(token, now) if token.login else {}
+            return changes if token.login else {}
         wished = now + token.refresh_in if token.refresh_in > 0 else token.expires - self.kind.lead
         latest = min(wished, token.expires - 2 * _MARGIN)
         self.set_token(token, max(latest - random.uniform(0.0, _JITTER), now + _MARGIN))  # noqa: S311  # spreads load
@@ -141,7 +148,7 @@ class Account:
         self.denied = False
         self.again = 0.0
         self.renewed = now
-        return {**self.kind.saved(token, now), REFUSED: None}
+        return {**changes, REFUSED: None}
 
     def failed(self, why: str, now: float, after: float = 0.0) -> None:
         """No answer this time; `after`: seconds that the service wants to be left alone."""

@@ -204,6 +204,29 @@ async def test_an_edit_that_is_read_while_the_new_login_is_written_does_not_brin
     assert kept(tmp_path)["refresh_token"] == "L2"
 
 
+async def test_a_file_that_is_written_back_with_a_spent_login_is_told_again(
+    tmp_path, service, autojump_clock
+):
+    """Whoever pauses an account may have read its file just before our write."""
+    put(tmp_path)
+    async with running(tmp_path, service) as book:
+        before = kept(tmp_path)
+        for number in (1, 2):
+            assert await ask(book) == f"T{number}"
+            await trio.sleep(2)
+            put(tmp_path, **before, note="edited")
+            await trio.sleep(4)
+            assert kept(tmp_path)["refresh_token"] == f"L{number}"
+            assert kept(tmp_path)["access_token"] == f"T{number}"
+            assert kept(tmp_path)["note"] == "edited"
+            await over(book, service)
+        put(tmp_path, refresh_token="L9")
+        service.valid = "L9"
+        await trio.sleep(2)
+        assert await ask(book) == "T3", "another login is one"
+    assert service.asked == ["L0", "L1", "L9"]
+
+
 async def test_a_slow_write_does_not_put_an_older_login_over_a_newer(
     tmp_path, service, full_disk, monkeypatch, autojump_clock
 ):
