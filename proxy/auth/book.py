@@ -412,7 +412,8 @@ class AccountBook:
                 changes = account.rejected(refused.why, now, lasting=refused.lasting)
             self._log.line("warn", "account", file=account.file.name, refused=refused.why)
         except Unreachable as failure:
-            account.failed(failure.why, self._clock.now(), failure.after)
+            if account.login == login:
+                account.failed(failure.why, self._clock.now(), failure.after)
             self._log.line("warn", "account", file=account.file.name, failed=failure.why)
         except Exception as error:  # noqa: BLE001  # a background task: one account fails, not the server
             account.failed("a fault of this program; see the log", self._clock.now())

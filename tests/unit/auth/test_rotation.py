@@ -12,9 +12,10 @@ import trio
 from proxy.auth import files, kinds
 from proxy.auth.book import AccountBook
 from proxy.auth.files import rfc3339
-from proxy.auth.kind import Kind, LoginRefused, Token
+from proxy.auth.kind import Kind, LoginRefused, Token, Unreachable
 from proxy.config import declared
 from proxy.config.model import AccountOptions, Credential
+from proxy.errors import ProxyError
 from proxy.secret import Secret
 from proxy.telemetry.log import Log
 from tests.unit.auth.mock_github import WallClock
@@ -272,7 +273,7 @@ async def test_a_login_that_comes_with_a_token_of_the_past_is_kept(
     service.life = -10.0
     put(tmp_path)
     async with running(tmp_path, service) as book:
-        with pytest.raises(Exception, match="token"):
+        with pytest.raises(ProxyError):
             await ask(book)
         assert "clock" in book.accounts()[0].last_error
         service.life = 5000.0
@@ -281,6 +282,31 @@ async def test_a_login_that_comes_with_a_token_of_the_past_is_kept(
         await trio.sleep(2)
     assert kept(tmp_path)["refresh_token"] == "L2"
     assert service.asked == ["L0", "L1"]
+
+
+async def test_a_failure_of_the_old_login_does_not_hold_up_a_new_one(
+    tmp_path, service, autojump_clock
+):
+    put(tmp_path)
+    exchange = service.exchange
+
+    async def fail(*_):
+        await trio.sleep(5)
+        raise Unreachable("down")
+
+    async with running(tmp_path, service) as book, trio.open_nursery() as nursery:
+        service.exchange = fail
+
+        async def refused():
+            with pytest.raises(ProxyError):
+                await ask(book)
+
+        nursery.start_soon(refused)
+        await trio.sleep(1)
+        put(tmp_path, refresh_token="L9")
+        await trio.sleep(6)
+        service.exchange, service.valid = exchange, "L9"
+        assert await ask(book) == "T1"
 
 
 async def test_a_token_without_an_end_that_another_program_wrote_is_used(
