@@ -17,13 +17,16 @@ from urllib.parse import parse_qsl
 
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
-from proxy.auth.login import LoginFailed
+from proxy.auth.login import LoginFailed, NewAccount
+from proxy.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxy.auth.login import NewAccount, Terminal
+    from proxy.auth.kind import Kind, Token
+    from proxy.auth.login import Terminal
     from proxy.net.api import Transport
 
 PATIENCE: Final = 300.0
@@ -85,6 +88,13 @@ class BrowserLogin:
         code = await code_of(self, ticket, terminal)
         terminal.show(f"{self.service} sent the browser back; asking for the account")
         return await self.finish(transport, code, ticket)
+
+
+def account_of(kind: Kind, token: Token, name: str) -> NewAccount:
+    """The account file of a token that a login gave; `token.lasts` is counted from now."""
+    now = Clock().now()
+    saved = kind.saved(replace(token, expires=now + token.lasts), now)
+    return NewAccount(name=name, content={"type": kind.name, **saved})
 
 
 def new_ticket() -> Ticket:

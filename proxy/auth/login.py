@@ -14,11 +14,11 @@ from msgspec import Struct
 from proxy.config.model import AccountOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from proxy.net.api import Transport
 
-_MODULES: Final = {"copilot": "copilot"}
+_MODULES: Final = {"copilot": "copilot", "claude": "claude", "codex": "codex"}
 """Provider -> module, which exports `login(wish)`."""
 _NAME: Final = 100
 """Most characters of an account in the name of its file."""
@@ -37,11 +37,12 @@ class Wish(Struct, frozen=True, kw_only=True):
     """With a code that is typed on another machine, where the service has both ways."""
 
 
-class NewAccount(Struct, frozen=True, kw_only=True):
+class NewAccount:
     """What a login gave: the account file's name and its keys."""
 
-    name: str
-    content: dict[str, str]
+    def __init__(self, name: str, content: Mapping[str, object]) -> None:
+        self.name = name
+        self.content = content
 
 
 class Terminal(Protocol):

@@ -123,7 +123,7 @@ VERBS = (
             "--account-type", "TYPE", "of the account", ("individual", "business", "enterprise")
         ),
         arguments="PROVIDER",
-        words=("copilot",),
+        words=("copilot", "claude", "codex"),
     ),
     Verb(
         "accounts list",

@@ -70,6 +70,14 @@ class Tapping(Protocol):
         ...
 
 
+class Dropping:
+    """A provider whose service refuses members of a body, which `shape` takes out."""
+
+    def dropped(self, body: Body, candidate: Candidate) -> list[str]:
+        """Those that it will take out of this body, not shaped yet."""
+        raise NotImplementedError
+
+
 class AccountBook(Protocol):
     """Credentials whose token comes from a login and is renewed (`Credential.account`)."""
 

@@ -1,7 +1,7 @@
 """What a route does about fields that a translation cannot carry (`on-loss`). Pure.
 
 `warn` names them in the answer's head and in the log. `fail` asks only those who can be told all of the
-request. Where client and upstream speak the same protocol nothing is lost.
+request. Where client and upstream speak the same protocol nothing is lost but what a provider refuses.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def _lost(
 ) -> list[Lost]:
     """What is lost on the way to this one; encoded once for all keys that get the same body."""
     credential = candidate.credential
-    key = (credential.wire, credential.provider, candidate.model, candidate.capability)
+    dialect = credential.legacy or bool(credential.account)
+    key = (credential.wire, credential.provider, dialect, candidate.model, candidate.capability)
     lost = known.get(key)
     if lost is None:
         lost = known[key] = []

@@ -20,7 +20,7 @@ from proxy.routing.facts import Facts
 from proxy.routing.match import may_ask
 from proxy.upstream import get as provider_of
 from proxy.upstream import losses
-from proxy.upstream.base import Action, Client, Tapping
+from proxy.upstream.base import Action, Client, Dropping, Tapping
 from proxy.upstream.request_facts import facts_of
 from proxy.wire.base import AnswerContext, Target, Wire
 from proxy.wire.names import client_names
@@ -203,7 +203,18 @@ class Work:
             return False
 
     def body(self, candidate: Candidate, plan: Plan, lost: list[Lost]) -> Body:
-        """The body in the candidate's protocol; `lost` takes what that has no place for."""
+        """The body in the candidate's protocol; `lost` takes what that has no place for, and what the
+        provider will take out."""
+        body = self._encoded(candidate, plan, lost)
+        credential = candidate.credential
+        if credential.legacy or credential.account:
+            provider = provider_of(credential.provider)
+            if isinstance(provider, Dropping):
+                gone = provider.dropped(body, candidate)
+                lost += [Lost(key, f"refused by {credential.provider}") for key in gone]
+        return body
+
+    def _encoded(self, candidate: Candidate, plan: Plan, lost: list[Lost]) -> Body:
         if self.continued is None and self.same_wire(candidate) and not holds_sealed(self.ask.body):
             body = dict(self.top)
             if not self.ask.model:

@@ -24,14 +24,24 @@ REFUSED: Final = (
     "top_p",
     "prompt_cache_retention",
 )
+REFUSED_OF_LOGINS: Final = (
+    "user",
+    "metadata",
+    "truncation",
+    "safety_identifier",
+    "context_management",
+    "presence_penalty",
+    "frequency_penalty",
+)
+"""What ChatGPT's backend refuses besides (400, "Unsupported parameter")."""
 _ENCRYPTED: Final = "reasoning.encrypted_content"
 _TIER: Final = b'"priority"'
 """The one tier that the backend takes (Codex's fast mode)."""
 
 
-def shape(body: Body) -> None:
+def shape(body: Body, *, login: bool = False) -> None:
     """Changes a Responses body in place. Members that are malformed stay as they are."""
-    for key in REFUSED:
+    for key in _refused(login=login):
         body.pop(key, None)
     body["stream"] = True
     body["store"] = False
@@ -44,6 +54,18 @@ def shape(body: Body) -> None:
     body["include"] = _include(body.get("include"))
     body["input"] = _input(body.get("input"))
     _shorten_names(body)
+
+
+def _refused(*, login: bool) -> tuple[str, ...]:
+    return REFUSED + REFUSED_OF_LOGINS if login else REFUSED
+
+
+def dropped(body: Body, *, login: bool) -> list[str]:
+    """What `shape` will take out of this body, by key."""
+    gone = [key for key in _refused(login=login) if key in body]
+    if "service_tier" in body and bytes(raw_of(body["service_tier"])) != _TIER:
+        gone.append("service_tier")
+    return gone
 
 
 def _include(value: object) -> list[object]:
