@@ -76,5 +76,7 @@ def account(grant: Grant) -> NewAccount:
 def login(wish: Wish) -> Login:
     """The login that is wished for."""
     if wish.device:
-        raise LoginFailed("a login with a code is not available")
+        from proxy.auth.logins.codex_device import CodexDeviceLogin
+
+        return CodexDeviceLogin(wish)
     return CodexLogin(wish)

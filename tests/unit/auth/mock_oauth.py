@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -41,7 +42,7 @@ class TokenEndpoint:
             answer = self.script.pop(0)
             if isinstance(answer, Exception):
                 raise answer
-            return answer if isinstance(answer, Reply) else Reply(200, answer)
+            return copy(answer) if isinstance(answer, Reply) else Reply(200, answer)
         return self._rule(fields)
 
     def _rule(self, fields):
