@@ -122,6 +122,7 @@ VERBS = (
         Option(
             "--account-type", "TYPE", "of the account", ("individual", "business", "enterprise")
         ),
+        Option("--device", "", "with a code that is typed on another machine (codex)"),
         arguments="PROVIDER",
         words=("copilot", "claude", "codex"),
     ),

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
+import select
+import subprocess
+import sys
 from base64 import urlsafe_b64encode
 from copy import copy
+from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import msgspec
@@ -25,6 +31,7 @@ from proxy.net.api import UpstreamBroken
 from tests.unit.auth.mock_github import Reply
 from tests.unit.auth.test_claude_codex import PLUS, id_token
 
+ROOT = Path(__file__).resolve().parents[2]
 CLAUDE = {
     "token_type": "Bearer",
     "access_token": "sk-ant-oat01-x",
@@ -304,3 +311,38 @@ def test_the_commands(tmp_path, monkeypatch, capsys, words, provider, device):
     assert json.loads(path.read_text())["access_token"] == "secret-1"
     assert path.stat().st_mode & 0o777 == 0o600
     assert wishes == [(provider, device)]
+
+
+def read_until(terminal, mark, said):
+    """What a program showed on its terminal, up to a text."""
+    while mark not in said:
+        ready, _, _ = select.select([terminal], [], [], 20)
+        assert ready, said
+        said += os.read(terminal, 65536)
+    return said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo terminal")
+def test_an_address_is_pasted_on_a_terminal(tmp_path):
+    """A real terminal; the service cannot be reached, so that the login ends when it is asked."""
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f"host: 127.0.0.1\nauth-dir: {tmp_path}/auth\nproxy-url: http://127.0.0.1:9\n"
+    )
+    command = [sys.executable, "-m", "proxy", "login", "claude", "--no-browser"]
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [*command, "--config", str(config)], cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        said = read_until(ours, b"press Enter", b"")
+        assert b"docs/claude.md" in said
+        state = re.search(rb"[?&]state=([0-9a-f]{32})", said)[1]
+        os.write(ours, b"http://localhost:54545/callback?code=x&state=wrong\n")
+        said = read_until(ours, b"belongs to another login", said)
+        os.write(ours, b"http://localhost:54545/callback?code=x&state=" + state + b"\n")
+        said = read_until(ours, b"the login could not be ended", said)
+        assert process.wait(20) == 1
+    os.close(ours)
+    assert b"Traceback" not in said
+    assert not (tmp_path / "auth").exists()
