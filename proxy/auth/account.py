@@ -74,7 +74,7 @@ class Account:
         """The file changed; whether it holds another login. A token is kept if not, and if the file's is
         no newer.
         """
-        login = file.text(self.kind.login_key)
+        login = self.kind.login(file)
         if self.unsaved and login and login == self._spent.reveal():
             self.file = file  # it was not told of the new login yet
             return False
@@ -87,9 +87,14 @@ class Account:
         self._take(file)
         return not same
 
+    def written(self, file: AccountFile) -> None:
+        """What this program wrote itself."""
+        self.file = file
+        self._issued = {}
+
     def _take(self, file: AccountFile) -> None:
         self._issued = {}
-        self.login = Secret(file.text(self.kind.login_key))
+        self.login = Secret(self.kind.login(file))
         proxy = file.text("proxy_url") or self.kind.proxy(self.shared)
         self.options = replace(self.shared, proxy=proxy)
         mark = file.refused
@@ -116,13 +121,15 @@ class Account:
 
     def succeeded(self, token: Token, now: float) -> dict[str, object]:
         """A fresh token came; what is written to the file."""
+        if token.lasts > 0:
+            token = replace(token, expires=now + token.lasts)
         if token.expires <= now + _MARGIN and token.refresh_in > 0:
             # This machine's clock goes wrong; how long the token lasts does not depend on it.
             token = replace(token, expires=now + token.refresh_in + 2 * _MARGIN)
         if token.expires <= now + _MARGIN:
             self.failed("the token is over already; is the clock of this machine right?", now)
             return {}
-        wished = now + token.refresh_in if token.refresh_in > 0 else token.expires - self.kind.lead
+        wished = now + token.refresh_in if token.refresh_in > 0 else self._due(token, now)
         latest = min(wished, token.expires - 2 * _MARGIN)
         self.set_token(token, max(latest - random.uniform(0.0, _JITTER), now + _MARGIN))  # noqa: S311  # spreads load
         if token.login:
@@ -132,6 +139,10 @@ class Account:
         self.again = 0.0
         self.renewed = now
         return {**self.kind.saved(token, now), REFUSED: None}
+
+    def _due(self, token: Token, now: float) -> float:
+        """The kind's lead before its end, but not in the first half of a token that lasts no longer."""
+        return max(token.expires - self.kind.lead, (now + token.expires) / 2)
 
     def failed(self, why: str, now: float, after: float = 0.0) -> None:
         """No answer this time; `after`: seconds that the service wants to be left alone."""
@@ -162,11 +173,13 @@ class Account:
         return self.kind.credential(self.file, self.token, self.options, wire)
 
     def issue(self, credential: Credential) -> Credential:
-        """The same with the token and the address that hold now."""
+        """The same with the token, the address and the headers that hold now."""
         found = self._issued.get(credential.wire)
         if found is None and self.token is not None:
-            url = self.credential(credential.wire).base_url
-            found = replace(credential, key=self.token.value, base_url=url)
+            now = self.credential(credential.wire)
+            found = replace(
+                credential, key=self.token.value, base_url=now.base_url, headers=now.headers
+            )
             self._issued[credential.wire] = found
         return found or credential
 

@@ -274,7 +274,7 @@ class AccountBook:
             account.unsaved = changes
             return
         # Our own write is no change to read again, unless somebody else wrote too.
-        account.file = file
+        account.written(file)
         self._stamps[name] = file.stamp
 
     # Tasks

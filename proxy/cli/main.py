@@ -33,6 +33,9 @@ _DEFAULTS: Final = {"accounts": "list"}
 _LOGINS: Final = {
     "copilot-login": ("login", "copilot"),
     "github-copilot-login": ("login", "copilot", "--account-type", "individual"),
+    "claude-login": ("login", "claude"),
+    "codex-login": ("login", "codex"),
+    "codex-device-login": ("login", "codex", "--device"),
 }
 """CLIProxyAPI's login flags, and what they are here."""
 

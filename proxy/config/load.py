@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from proxy import home
-from proxy.config import copilot, env, settings, tomlio
+from proxy.config import copilot, env, services, settings, tomlio
 from proxy.config.declared import Declared
 from proxy.config.diagnose import ConfigError, Problem, Report
 from proxy.config.document import SIZE, Document, decoded
@@ -101,6 +101,7 @@ def read(
             accounts=accounts,
             prefixes=copilot.with_prefix(declared.prefixes),
             copilot=replace(options, **compiled.copilot),
+            services=services.options_of(compiled.services, environ),
             mappings=mappings,
             excluded=excluded,
             strategy=settings.strategy_of(empty),

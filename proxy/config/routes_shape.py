@@ -38,6 +38,8 @@ ROUTES: Final[dict[str, Shape]] = {
             "github-url": "text",
             "github-api-url": "text",
             "client-id": "text",
+            "system-line": "bool",
+            "imitate": "bool",
         }
     },
     "models": {
