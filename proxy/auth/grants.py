@@ -39,7 +39,7 @@ _UNSAID: Final = 3600.0
 """Seconds that a token lasts where the service does not say."""
 
 
-class Problem(Struct):
+class Problem(Struct, frozen=True):
     """An error as an object: Anthropic has `type` and `message`, OpenAI also `code`."""
 
     type: str | None = None
@@ -119,25 +119,40 @@ async def renew(
     over: frozenset[str] = OVER,
     json: bool = False,
 ) -> Grant:
-    """A grant with a token for a login; `json`: the service takes no forms. Raises LoginRefused,
-    Unreachable.
+    """A grant with a token for a refresh token. Raises LoginRefused, Unreachable."""
+    body = {"grant_type": "refresh_token", "refresh_token": login.reveal(), **form}
+    return await ask(transport, url, body, login, proxy, headers=headers, over=over, json=json)
+
+
+async def ask(
+    transport: Transport,
+    url: str,
+    form: Mapping[str, str],
+    login: Secret,
+    proxy: str,
+    *,
+    headers: Headers | None = None,
+    over: frozenset[str] = OVER,
+    json: bool = False,
+) -> Grant:
+    """A grant with a token for a form. Raises LoginRefused, Unreachable.
+
+    `login`: the secret in the form, which an answer may repeat; `over`: errors that end it for good;
+    `json`: the service takes no forms.
     """
-    fields = {"grant_type": "refresh_token", "refresh_token": login.reveal(), **form}
     try:
-        answer = await _post(transport, url, fields, proxy, headers=headers, json=json)
+        answer = await _post(transport, url, form, proxy, headers=headers, json=json)
     except UpstreamBroken as broken:
-        raise Unreachable(f"the login could not be renewed: {broken.reason}") from None
+        raise Unreachable(f"no token came: {broken.reason}") from None
     found = read(answer.body)
     if answer.status in (400, 401, 403):
         said = f" ({login.hide_in(found.reason)})" if found and found.reason else ""
-        why = f"the service does not accept the login any more: status {answer.status}{said}"
+        why = f"the service does not accept the login: status {answer.status}{said}"
         raise LoginRefused(why, lasting=bool(found and found.errors & over))
     if answer.status != 200:
-        raise Unreachable(
-            f"the login could not be renewed: status {answer.status}", retry_after(answer)
-        )
+        raise Unreachable(f"no token came: status {answer.status}", retry_after(answer))
     if found is None or not sendable(found.access_token):
-        raise Unreachable("the login could not be renewed: the answer is no token")
+        raise Unreachable("no token came: the answer is none")
     return found
 
 

@@ -82,7 +82,7 @@ def read(
     if not files and not routes and not accounts and file is None:
         files = [DEMO]
     options = copilot.of_legacy(empty, environ, report)
-    groups = {account.group for account in accounts} | copilot.GROUPS
+    groups = {account.group for account in accounts}
     compiled = Routes(report, environ, groups, found.proxy_url, found.api_keys)
     documents = [_document(path, report, texts) for path in files]
     for path, document in zip(files, documents, strict=True):

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from proxy.jsonio import Json
 
 _MOST_FINDINGS: Final = 100
+_STANDING: Final = tuple(sorted(copilot.GROUPS | services.GROUPS))
+"""Upstreams that can be named without being defined, since their accounts are files."""
 
 
 class Routes:
@@ -227,11 +229,11 @@ class Routes:
         return keys.headers_of(headers)
 
     def _reference(self, upstream: str, file: RouteFile, path: Path) -> None:
-        if any(upstream in names for names in (self._upstreams, self._known, services.GROUPS)):
+        if any(upstream in names for names in (self._upstreams, self._known, _STANDING)):
             return
         if f"upstream {upstream}" in self._sources:
             return
-        known = (*self._upstreams, *self._known, *services.GROUPS)
+        known = dict.fromkeys((*self._upstreams, *self._known, *_STANDING))
         hint = nearest(upstream, known) or (f"known: {', '.join(known)}" if known else "")
         message = f"upstream {quoted(upstream)} is not defined"
         file.error("unknown-upstream", message, path, hint=hint[:200])

@@ -27,6 +27,8 @@ _BETA = b"responses=experimental"
 _USER_AGENT = b"codex_cli_rs/0.50.0 (Mac OS 26.0.1; arm64) Apple_Terminal/464"
 _ORIGINATOR = b"codex_cli_rs"
 _NAMESPACE = UUID("6f1c1f0e-52a4-4a0e-9a5e-0f1d6d0a7c11")
+_LONGEST: Final = 256
+"""A cache key can be of any length; a header's value should not."""
 _OWN: Final = (b"x-codex-", b"x-openai-", b"x-oai-")
 _ALSO: Final = frozenset(
     {
@@ -106,9 +108,14 @@ def _login_headers(client: Client, cache: bytes) -> Headers:
         found += own
     else:
         found += [(name.encode(), value.encode()) for name, value in _neutral().items()]
-    if cache and not any(name in (b"session_id", b"session-id") for name, _ in found):
+    named = any(name in (b"session_id", b"session-id") for name, _ in found)
+    if cache and not named and _sendable(cache):
         found += [(b"Session_id", cache), (b"Conversation_id", cache)]
     return found
+
+
+def _sendable(value: bytes) -> bool:
+    return len(value) <= _LONGEST and all(0x20 < byte < 0x7F for byte in value)
 
 
 def _neutral() -> dict[str, str]:

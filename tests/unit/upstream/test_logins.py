@@ -258,6 +258,13 @@ def test_a_conversation_with_a_cache_key_is_named_by_it():
     assert (found["session_id"], found["conversation_id"]) == ("k-1", "k-1")
 
 
+@pytest.mark.parametrize("key", ["a\r\nx: y", "ключ", "two words", "k" * 300])
+def test_a_cache_key_that_no_header_can_hold_names_nothing(key):
+    assert "session_id" not in dict(
+        head(codex(), Client("chat", []), body={"prompt_cache_key": key})
+    )
+
+
 def test_codex_is_imitated_for_those_who_ask_for_it():
     one = codex(service=ServiceOptions(imitate=True))
     found = dict(head(one, Client("chat", [])))
