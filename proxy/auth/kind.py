@@ -34,6 +34,8 @@ class Token(Struct, frozen=True):
     value: Secret
     expires: float
     refresh_in: float = 0.0
+    lasts: float = 0.0
+    """Seconds from now, where the service says this in place of a time; 0 = it said a time."""
     base_url: str = ""
     """The address that the service names for this account."""
     login: Secret = Secret("")
@@ -67,11 +69,15 @@ class Kind:
     name = ""
     """`type` of its files, and the provider whose rotation they join."""
     login_key = "refresh_token"
-    """The key of a file with which tokens are asked."""
+    """The key of a file with which tokens are asked, see `login`."""
     lead = 300.0
     """Seconds before its end at which a token is renewed, where the service says no other time."""
     has_list = False
     """Whether the service tells which models an account has; otherwise the built-in list holds."""
+
+    def login(self, file: AccountFile) -> str:
+        """What tokens are asked with; empty where the file has none."""
+        return file.text(self.login_key)
 
     def stored(self, file: AccountFile) -> Token | None:
         """The token that stands in the file."""

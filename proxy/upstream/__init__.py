@@ -18,6 +18,7 @@ _MODULES = {
     "gemini": ("gemini", "PROVIDER"),
     "vertex": ("gemini", "VERTEX"),
     "copilot": ("copilot", "PROVIDER"),
+    "gemini-cli": ("code_assist", "GEMINI_CLI"),
     "demo": ("openai_compat", "PROVIDER"),
 }
 _loaded: dict[str, Provider] = {}
