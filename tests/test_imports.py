@@ -68,6 +68,7 @@ MODULES_ONLY = {
     ("auth", "upstream"): {
         "proxy.upstream.copilot",
         "proxy.upstream.copilot_facts",
+        "proxy.upstream.antigravity",
         "proxy.upstream.google_facts",
     },
     ("upstream", "config"): {"proxy.config.model"},

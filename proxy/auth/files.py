@@ -29,6 +29,7 @@ MOST: Final = 20_000
 REFUSED: Final = "pointsman_refused"
 """Our own key: why the service refuses the login for good, so that a restart does not ask again."""
 
+_HUGE: Final = 1e18
 _DRAFT: Final = re.compile(r"\..+\.json\.[0-9]+\.[0-9a-f]{8}\.tmp")
 _DRAFT_AGE: Final = 60.0
 
@@ -57,6 +58,11 @@ class AccountFile(Struct, frozen=True, kw_only=True):
         """An object; empty when the key is missing or holds something else."""
         value = self._value(key)
         return value if isinstance(value, dict) else {}
+
+    def number(self, key: str) -> float:
+        """A number; 0 when the key is missing or holds something else."""
+        value = self._value(key)
+        return float(value) if isinstance(value, int | float) and abs(value) < _HUGE else 0.0
 
     @property
     def disabled(self) -> bool:

@@ -21,6 +21,7 @@ Provider: TypeAlias = Literal[
     "vertex",
     "copilot",
     "gemini-cli",
+    "antigravity",
     "demo",
 ]
 WireName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini", "gemini_cli"]
@@ -116,6 +117,9 @@ class Credential(Struct, frozen=True, kw_only=True):
     account: str = ""
     """Name of the account file that holds the token; empty = `key` is all that is needed."""
     copilot: CopilotOptions | None = None
+    mirrors: tuple[str, ...] = ()
+    """Further addresses of the same service, asked in turn where one cannot be reached or has no quota
+    left; without trailing slash."""
     project: str = ""
     """What the service bills and counts requests of this account by, where it has several."""
 

@@ -19,6 +19,7 @@ _MODULES = {
     "vertex": ("gemini", "VERTEX"),
     "copilot": ("copilot", "PROVIDER"),
     "gemini-cli": ("code_assist", "GEMINI_CLI"),
+    "antigravity": ("antigravity", "PROVIDER"),
     "demo": ("openai_compat", "PROVIDER"),
 }
 _loaded: dict[str, Provider] = {}

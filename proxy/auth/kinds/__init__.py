@@ -12,6 +12,7 @@ _MODULES: Final = {
     "copilot": "copilot",
     "gemini": "gemini_cli",
     "gemini-cli": "gemini_cli",
+    "antigravity": "antigravity",
 }
 _loaded: dict[str, Kind] = {}
 
