@@ -78,11 +78,24 @@ async def renew(
     over: frozenset[str] = OVER,
 ) -> Grant:
     """A grant with a token for a login. Raises LoginRefused, Unreachable."""
-    body = urlencode({"grant_type": "refresh_token", "refresh_token": login.reveal(), **form})
+    whole = {"grant_type": "refresh_token", "refresh_token": login.reveal(), **form}
+    return await ask(transport, url, whole, login, proxy, headers=headers, over=over)
+
+
+async def ask(
+    transport: Transport,
+    url: str,
+    form: Mapping[str, str],
+    login: Secret,
+    proxy: str,
+    *,
+    headers: Headers | None = None,
+    over: frozenset[str] = OVER,
+) -> Grant:
+    """As `renew`, with a whole form. `login`: what of it no message may repeat."""
+    body = urlencode(form).encode()
     try:
-        answer = await fetch(
-            transport, b"POST", url, [*FORM, *(headers or ())], body.encode(), proxy=proxy
-        )
+        answer = await fetch(transport, b"POST", url, [*FORM, *(headers or ())], body, proxy=proxy)
     except UpstreamBroken as broken:
         raise Unreachable(f"the login could not be renewed: {broken.reason}") from None
     found = read(answer.body)

@@ -13,6 +13,7 @@ _MODULES: Final = {
     "gemini": "gemini_cli",
     "gemini-cli": "gemini_cli",
     "antigravity": "antigravity",
+    "vertex": "vertex",
 }
 _loaded: dict[str, Kind] = {}
 
