@@ -26,8 +26,9 @@ _TOKEN_URL: Final = "https://oauth2.googleapis.com/token"
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _HOUR: Final = 3600
 _LOCATION: Final = "us-central1"
-_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]*")
-"""A location or a project: they stand in the address."""
+_PLACE: Final = re.compile(r"[a-z0-9-]+")
+_PROJECT: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._-]*")
+"""They stand in the address."""
 _CLOCK: Final = "short-lived"
 """How Google says that this machine's clock, not the key, is wrong."""
 
@@ -138,9 +139,9 @@ def _project(file: AccountFile) -> str:
 def _address(file: AccountFile) -> str:
     """Where the project's models are in its location; that may be `global`."""
     location, project = file.text("location"), _project(file)
-    if not _WORD.fullmatch(location):
+    if not _PLACE.fullmatch(location):
         location = _LOCATION
-    if not _WORD.fullmatch(project):
+    if not _PROJECT.fullmatch(project):
         project = "-"
     host = "aiplatform" if location == "global" else f"{location}-aiplatform"
     base = file.text("base_url").rstrip("/") or f"https://{host}.googleapis.com"
