@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
     from proxy.net.api import Transport
 
-_MODULES: Final = {"copilot": "copilot"}
+_MODULES: Final = {
+    "copilot": "copilot",
+    "gemini-cli": "gemini_cli",
+    "antigravity": "antigravity",
+}
 """Provider -> module, which exports `login(wish)`."""
 _NAME: Final = 100
 """Most characters of an account in the name of its file."""
@@ -33,6 +37,8 @@ class Wish(Struct, frozen=True, kw_only=True):
 
     options: AccountOptions = AccountOptions()
     account_type: str = ""
+    project: str = ""
+    """Of a cloud, where accounts have several; more than one with commas, or `ALL`."""
     device: bool = False
     """With a code that is typed on another machine, where the service has both ways."""
 
@@ -41,7 +47,7 @@ class NewAccount(Struct, frozen=True, kw_only=True):
     """What a login gave: the account file's name and its keys."""
 
     name: str
-    content: dict[str, str]
+    content: dict[str, object]
 
 
 class Terminal(Protocol):

@@ -24,7 +24,7 @@ CONFIG: Final = 78
 
 _GROUPS: Final = groups()
 _SINGLE_DASH: Final = (
-    *("config", "routes", "host", "port", "json", "help", "version", "no-browser"),
+    *("config", "routes", "host", "port", "json", "help", "version", "no-browser", "project_id"),
 )
 """Options that CLIProxyAPI, or a habit from it, spells with one dash."""
 _DEFAULTS: Final = {"accounts": "list"}
@@ -39,6 +39,8 @@ _LOGINS: Final = {
     "github-copilot-login": ("login", "copilot", "--account-type", "individual"),
     "claude-login": ("login", "claude"),
     "codex-login": ("login", "codex"),
+    "login": ("login", "gemini-cli"),
+    "antigravity-login": ("login", "antigravity"),
     "codex-device-login": ("login", "codex", "--device"),
 }
 """CLIProxyAPI's login flags, and what they are here."""

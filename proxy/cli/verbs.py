@@ -122,8 +122,9 @@ VERBS = (
         Option(
             "--account-type", "TYPE", "of the account", ("individual", "business", "enterprise")
         ),
+        Option("--project", "ID", "of Google's cloud; several with commas, or ALL (gemini-cli)"),
         arguments="PROVIDER",
-        words=("copilot",),
+        words=("antigravity", "copilot", "gemini-cli"),
     ),
     Verb(
         "accounts list",

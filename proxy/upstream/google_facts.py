@@ -36,7 +36,12 @@ class Facts(Struct, frozen=True, rename="kebab"):
     client_id: str
     client_secret: str
     token_url: str
+    auth_url: str
+    scopes: tuple[str, ...]
+    """Below `https://www.googleapis.com/auth/`."""
     headers: dict[str, str]
+    login_headers: dict[str, str] = {}
+    """What the login is told by, where that is another client than requests have."""
     hidden: tuple[str, ...] = ()
     models: tuple[Model, ...] = ()
 
