@@ -22,6 +22,7 @@ _MODULES: Final = {
     "copilot": "copilot",
     "gemini-cli": "gemini_cli",
     "antigravity": "antigravity",
+    "vertex": "vertex",
 }
 """Provider -> module, which exports `login(wish)`."""
 _NAME: Final = 100
@@ -39,6 +40,9 @@ class Wish(Struct, frozen=True, kw_only=True):
     account_type: str = ""
     project: str = ""
     """Of a cloud, where accounts have several; more than one with commas, or `ALL`."""
+    key_file: str = ""
+    location: str = ""
+    """The key of a service account, and where its requests are computed."""
     device: bool = False
     """With a code that is typed on another machine, where the service has both ways."""
 

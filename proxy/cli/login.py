@@ -34,6 +34,8 @@ def run(arguments: list[str]) -> int:
     options.add_argument("--no-browser", action="store_true")
     options.add_argument("--account-type", choices=TYPES, default="")
     options.add_argument("--project", "--project_id", default="", metavar="ID")
+    options.add_argument("--key", default="", metavar="FILE")
+    options.add_argument("--location", default="")
     options.add_argument("--device", action="store_true")
     found = options.parse_args(two_dashes(arguments))
     known = login.providers()
@@ -47,6 +49,8 @@ def run(arguments: list[str]) -> int:
         options=loaded.account_options,
         account_type=found.account_type,
         project=found.project,
+        key_file=found.key,
+        location=found.location,
         device=found.device,
     )
     try:

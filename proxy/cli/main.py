@@ -41,6 +41,7 @@ _LOGINS: Final = {
     "codex-login": ("login", "codex"),
     "login": ("login", "gemini-cli"),
     "antigravity-login": ("login", "antigravity"),
+    "vertex-import": ("login", "vertex", "--key"),
     "codex-device-login": ("login", "codex", "--device"),
 }
 """CLIProxyAPI's login flags, and what they are here."""
@@ -135,7 +136,7 @@ def _verb(arguments: list[str]) -> tuple[str, list[str]]:
         login = _LOGINS.get(word.lstrip("-")) if word.startswith("-") else None
         if login is not None:
             verb, *words = login
-            return verb, [*words, *arguments[:index], *arguments[index + 1 :]]
+            return verb, [*words, *arguments[index + 1 :], *arguments[:index]]
     return "serve", arguments
 
 

@@ -122,9 +122,11 @@ VERBS = (
         Option(
             "--account-type", "TYPE", "of the account", ("individual", "business", "enterprise")
         ),
+        Option("--key", "FILE", "of a service account (vertex)"),
+        Option("--location", "PLACE", "where Vertex AI computes; default: us-central1"),
         Option("--project", "ID", "of Google's cloud; several with commas, or ALL (gemini-cli)"),
         arguments="PROVIDER",
-        words=("antigravity", "copilot", "gemini-cli"),
+        words=("antigravity", "copilot", "gemini-cli", "vertex"),
     ),
     Verb(
         "accounts list",
