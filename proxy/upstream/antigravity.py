@@ -1,6 +1,6 @@
 """Antigravity: Cloud Code's agent models, Claude among them, by login. Sheet: antigravity.
 
-The reference's own text before every system prompt is left out: the service works without it.
+The text that the reference puts before system prompts is left out; its later versions send none either.
 """
 
 from __future__ import annotations
@@ -142,7 +142,8 @@ def _tool_config(value: object) -> Body:
 
 
 def _limit(inner: Body, candidate: Candidate, *, claude: bool) -> None:
-    """Only Claude takes a limit of the output; it has to lie above the budget for thinking."""
+    """The limit of the output goes to Claude alone, as the reference has it; the budget for thinking
+    has to lie below it."""
     raw = inner.get("generationConfig")
     found = _value(raw)
     if not isinstance(found, dict):

@@ -48,6 +48,9 @@ SECRETS = {
     "passphrase": "Q20 correct horse",
     "misplaced key": "sk-Q21misplaced-aa10",
     "key in broken YAML": "sk-Q22brokenyaml-aa11",
+    "Google login": "1//Q24google-bb01",
+    "Google token": "ya29.Q25google-bb02",
+    "old Google token": "ya29.Q26google-bb03",
     "key in broken TOML": "sk-Q23brokentoml-aa12",
 }
 FAILURES = {
@@ -75,6 +78,9 @@ class World(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.seen.update([*str(self.headers).split(), self.path])
+        if self.path == "/token":
+            self.reply(200, {"access_token": SECRETS["Google token"], "expires_in": 3599})
+            return
         status = FAILURES.get(self.path.split("/")[1], ("", 200))[1]
         if b"refused-" in body:
             status = 401 if b"refused-401" in body else 400
@@ -86,7 +92,8 @@ class World(BaseHTTPRequestHandler):
             self.reply(status, {"error": {"message": message, "type": "bad", "code": str(status)}})
         elif "generateContent" in self.path:
             content = {"role": "model", "parts": [{"text": "hi"}]}
-            self.reply(200, {"candidates": [{"content": content, "finishReason": "STOP"}]})
+            answer = {"candidates": [{"content": content, "finishReason": "STOP"}]}
+            self.reply(200, {"response": answer} if "v1internal" in self.path else answer)
         elif self.path.endswith("/messages"):
             text = [{"type": "text", "text": "hi"}]
             self.reply(200, {"type": "message", "role": "assistant", "content": text})
@@ -177,6 +184,14 @@ class Place:
         ):
             account = {"type": "copilot", "github_token": login, "email": f"{name}@x.test", **more}
             (self.auths / f"{name}.json").write_text(json.dumps(account))
+        token = {
+            "access_token": SECRETS["old Google token"],
+            "refresh_token": SECRETS["Google login"],
+            "expiry": "2020-01-01T00:00:00Z",
+            "token_uri": f"{url}/token",
+        }
+        google = {"type": "gemini", "base_url": url, "project_id": "a,b", "token": token}
+        (self.auths / "google.json").write_text(json.dumps(google))
 
     def run(self, *words, status=0):
         done = subprocess.run(
@@ -272,6 +287,9 @@ def serve(place, world):
         gemini = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
         path = "/v1beta/models/gemini-2.5-pro:generateContent"
         assert place.ask(f"{path}?key={SECRETS['client key']}", gemini) == 200
+        for text in ("the key", "and the account", "take turns"):
+            turns = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+            assert place.ask(f"{path}?key={SECRETS['client key']}", turns) == 200
         assert place.ask(f"{path}?key={SECRETS['bad key in a URL']}", gemini) == 401
         claude = {**CHAT, "model": "claude-sonnet-4-5-20250929", "max_tokens": 9}
         assert place.ask("/v1/messages", claude, x_api_key=SECRETS["client key"]) == 200
@@ -382,6 +400,7 @@ def test_no_secret_is_written_where_it_does_not_belong(tmp_path, world):
     assert "server.log" in place.written
     used = " ".join(world.seen)
     sent = ["good upstream key", "Copilot token", "Gemini key", "Claude key", "header secret"]
+    sent.append("Google token")
     assert [name for name in sent if SECRETS[name].split(";")[0] not in used] == []
     assert found(place.written) == []
 
