@@ -163,12 +163,12 @@ class Work:
             raise losses.refusal(credential.upstream or credential.provider, lost)
         names = (candidate.model, plan.model)
         edits = settings.payload
-        rules = payload.matching(edits, names, credential.wire) if edits else ()
+        rules = payload.matching(edits, names, payload.protocol_of(credential)) if edits else ()
         if rules:
             original = decode(encode(body))
             provider.shape(body, candidate, action, self._seen)
             self._note_tools(body, candidate)
-            body = payload.apply(rules, decode(encode(body)), original)
+            body = payload.apply(rules, decode(encode(body)), original, credential.wire)
         else:
             provider.shape(body, candidate, action, self._seen)
             self._note_tools(body, candidate)
