@@ -54,7 +54,7 @@ class Account:
         self.models_at = 0.0
         self.renewed = float("-inf")
         self.used = float("-inf")
-        self._issued: dict[str, Credential] = {}
+        self._issued: dict[tuple[str, WireName], Credential] = {}
         self.error = ""
         self.denied = False
         """The login was refused for now."""
@@ -138,7 +138,8 @@ class Account:
         self.denied = False
         self.again = 0.0
         self.renewed = now
-        return {**self.kind.saved(token, now), REFUSED: None}
+        saved = self.kind.saved(token, now)
+        return {**saved, REFUSED: None} if saved or self.file.refused else {}
 
     def _due(self, token: Token, now: float) -> float:
         """The kind's lead before its end, but not in the first half of a token that lasts no longer."""
@@ -174,13 +175,14 @@ class Account:
 
     def issue(self, credential: Credential) -> Credential:
         """The same with the token, the address and the headers that hold now."""
-        found = self._issued.get(credential.wire)
+        which = (credential.id, credential.wire)
+        found = self._issued.get(which)
         if found is None and self.token is not None:
             now = self.credential(credential.wire)
             found = replace(
                 credential, key=self.token.value, base_url=now.base_url, headers=now.headers
             )
-            self._issued[credential.wire] = found
+            self._issued[which] = found
         return found or credential
 
     def declared(self, learned: dict[str, WireName], now: int) -> list[declared.Account]:

@@ -42,6 +42,8 @@ _QUIET: Final = 5.0
 """How many times as long as a change took to be told nothing further is told."""
 _AT_ONCE: Final = 8
 """Most exchanges and list requests at a time that no client waits for."""
+_WRITES: Final = 10.0
+"""Seconds that a file may take to be written."""
 _MOST_LEARNED: Final = 500
 _NEXT: Final[dict[WireName, WireName]] = {"chat": "responses", "responses": "anthropic"}
 
@@ -265,7 +267,11 @@ class AccountBook:
         account.unsaved = {}
         name = account.file.name
         try:
-            file = await trio.to_thread.run_sync(partial(files.update, self.folder, name, changes))
+            # A login that was renewed is written even when the server ends just now.
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + _WRITES):
+                file = await trio.to_thread.run_sync(
+                    partial(files.update, self.folder, name, changes)
+                )
         except FileNotFoundError:
             return  # deleted meanwhile: the next look drops it
         except (BadAccountFile, OSError) as error:

@@ -61,6 +61,8 @@ class Grant(Struct):
     expires_in: float | None = None
     id_token: str | None = None
     resource_url: str | None = None
+    token_type: str | None = None
+    scope: str | None = None
     account: Owner | None = None
     error: str | Problem | None = None
     error_description: str | None = None

@@ -18,7 +18,14 @@ if TYPE_CHECKING:
 
     from proxy.net.api import Transport
 
-_MODULES: Final = {"copilot": "copilot", "claude": "claude", "codex": "codex"}
+_MODULES: Final = {
+    "copilot": "copilot",
+    "claude": "claude",
+    "codex": "codex",
+    "gemini-cli": "gemini_cli",
+    "antigravity": "antigravity",
+    "vertex": "vertex",
+}
 """Provider -> module, which exports `login(wish)`."""
 _NAME: Final = 100
 """Most characters of an account in the name of its file."""
@@ -33,6 +40,11 @@ class Wish(Struct, frozen=True, kw_only=True):
 
     options: AccountOptions = AccountOptions()
     account_type: str = ""
+    project: str = ""
+    """Of a cloud, where accounts have several; more than one with commas, or `ALL`."""
+    key_file: str = ""
+    location: str = ""
+    """The key of a service account, and where its requests are computed."""
     device: bool = False
     """With a code that is typed on another machine, where the service has both ways."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from proxy.auth.login import Login
 
-LATER: Final = (*("gemini", "gemini-cli", "antigravity", "qwen", "iflow", "grok", "kiro"),)
+LATER: Final = ("qwen", "iflow", "grok", "kiro")
 TYPES: Final = ("individual", "business", "enterprise")
 _INTERRUPTED: Final = 130
 _LINE: Final = 16 * 1024
@@ -33,6 +33,9 @@ def run(arguments: list[str]) -> int:
     options.add_argument("provider")
     options.add_argument("--no-browser", action="store_true")
     options.add_argument("--account-type", choices=TYPES, default="")
+    options.add_argument("--project", "--project_id", default="", metavar="ID")
+    options.add_argument("--key", default="", metavar="FILE")
+    options.add_argument("--location", default="")
     options.add_argument("--device", action="store_true")
     found = options.parse_args(two_dashes(arguments))
     known = login.providers()
@@ -43,7 +46,12 @@ def run(arguments: list[str]) -> int:
         return USAGE
     loaded = read(found)
     wish = Wish(
-        options=loaded.account_options, account_type=found.account_type, device=found.device
+        options=loaded.account_options,
+        account_type=found.account_type,
+        project=found.project,
+        key_file=found.key,
+        location=found.location,
+        device=found.device,
     )
     try:
         chosen = login.get(found.provider, wish)

@@ -125,8 +125,11 @@ VERBS = (
             "--account-type", "TYPE", "of the account", ("individual", "business", "enterprise")
         ),
         Option("--device", "", "with a code that is typed on another machine (codex)"),
+        Option("--key", "FILE", "of a service account (vertex)"),
+        Option("--location", "PLACE", "where Vertex AI computes; default: us-central1"),
+        Option("--project", "ID", "of Google's cloud; several with commas, or ALL (gemini-cli)"),
         arguments="PROVIDER",
-        words=("copilot", "claude", "codex"),
+        words=("copilot", "claude", "codex", "gemini-cli", "antigravity", "vertex"),
     ),
     Verb(
         "accounts list",

@@ -171,7 +171,7 @@ class Routes:
                 (*path, "base-url") if given else path,
                 key=not given,
             )
-        if name in self._known:
+        if name in self._known and name not in copilot.GROUPS:
             note = f"upstream {quoted(name)} takes the place of the one of config.yaml"
             file.warn("", note, path, key=True)
         limits, where = entry.get("limits", {}), (*path, "limits")

@@ -18,6 +18,8 @@ _MODULES = {
     "gemini": ("gemini", "PROVIDER"),
     "vertex": ("gemini", "VERTEX"),
     "copilot": ("copilot", "PROVIDER"),
+    "gemini-cli": ("code_assist", "GEMINI_CLI"),
+    "antigravity": ("antigravity", "PROVIDER"),
     "demo": ("openai_compat", "PROVIDER"),
 }
 _loaded: dict[str, Provider] = {}

@@ -48,6 +48,9 @@ SECRETS = {
     "passphrase": "Q20 correct horse",
     "misplaced key": "sk-Q21misplaced-aa10",
     "key in broken YAML": "sk-Q22brokenyaml-aa11",
+    "Google login": "1//Q24google-bb01",
+    "Google token": "ya29.Q25google-bb02",
+    "old Google token": "ya29.Q26google-bb03",
     "key in broken TOML": "sk-Q23brokentoml-aa12",
     "Claude token": "sk-ant-oat01-Q24token-aa13",
     "Claude login": "sk-ant-ort01-Q25login-aa14",
@@ -80,6 +83,9 @@ class World(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.seen.update([*str(self.headers).split(), self.path])
         path = urlsplit(self.path).path
+        if path == "/token":
+            self.reply(200, {"access_token": SECRETS["Google token"], "expires_in": 3599})
+            return
         status = FAILURES.get(path.split("/")[1], ("", 200))[1]
         if b"refused-" in body:
             status = 401 if b"refused-401" in body else 400
@@ -91,7 +97,8 @@ class World(BaseHTTPRequestHandler):
             self.reply(status, {"error": {"message": message, "type": "bad", "code": str(status)}})
         elif "generateContent" in path:
             content = {"role": "model", "parts": [{"text": "hi"}]}
-            self.reply(200, {"candidates": [{"content": content, "finishReason": "STOP"}]})
+            answer = {"candidates": [{"content": content, "finishReason": "STOP"}]}
+            self.reply(200, {"response": answer} if "v1internal" in path else answer)
         elif path.endswith("/messages"):
             text = [{"type": "text", "text": "hi"}]
             self.reply(200, {"type": "message", "role": "assistant", "content": text})
@@ -194,6 +201,14 @@ class Place:
                 "proxy_url": url,
             }
             (self.auths / f"{kind.lower()}.json").write_text(json.dumps(account))
+        token = {
+            "access_token": SECRETS["old Google token"],
+            "refresh_token": SECRETS["Google login"],
+            "expiry": "2020-01-01T00:00:00Z",
+            "token_uri": f"{url}/token",
+        }
+        google = {"type": "gemini", "base_url": url, "project_id": "a,b", "token": token}
+        (self.auths / "google.json").write_text(json.dumps(google))
 
     def run(self, *words, status=0):
         done = subprocess.run(
@@ -289,6 +304,9 @@ def serve(place, world):
         gemini = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
         path = "/v1beta/models/gemini-2.5-pro:generateContent"
         assert place.ask(f"{path}?key={SECRETS['client key']}", gemini) == 200
+        for text in ("the key", "and the account", "take turns"):
+            turns = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+            assert place.ask(f"{path}?key={SECRETS['client key']}", turns) == 200
         assert place.ask(f"{path}?key={SECRETS['bad key in a URL']}", gemini) == 401
         claude = {**CHAT, "model": "claude-sonnet-4-5-20250929", "max_tokens": 9}
         for _ in range(2):  # the key and the account take turns
@@ -402,7 +420,7 @@ def test_no_secret_is_written_where_it_does_not_belong(tmp_path, world):
     assert "server.log" in place.written
     used = " ".join(world.seen)
     sent = ["good upstream key", "Copilot token", "Gemini key", "Claude key", "header secret"]
-    sent += ["Claude token", "Codex token"]
+    sent += ["Claude token", "Codex token", "Google token"]
     assert [name for name in sent if SECRETS[name].split(";")[0] not in used] == []
     assert found(place.written) == []
 

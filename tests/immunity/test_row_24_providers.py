@@ -25,6 +25,8 @@ WIRES = {
     "codex": ("responses",),
     "gemini": ("gemini",),
     "vertex": ("gemini",),
+    "gemini-cli": ("gemini_cli",),
+    "antigravity": ("gemini_cli",),
     "copilot": ("chat", "responses", "anthropic"),
 }
 """Provider -> the wires that it is spoken to in."""
@@ -86,6 +88,12 @@ SAID = {
         "safetySettings": [],
         "cachedContent": "c",
     },
+    "gemini_cli": {
+        "model": "m",
+        "project": "p",
+        "user_prompt_id": "u",
+        "odd": 1,
+    },
 }
 """Members that say something, for each wire."""
 OTHERWISE = {
@@ -93,6 +101,7 @@ OTHERWISE = {
     "stream": "said by the client's request as a whole",
     "input": "a text as the one item that it means",
     "include": "asks for more",
+    "project": "the account's own",
     "max_completion_tokens": "the same number under the name that the model takes",
     "max_tokens": "the same number under the name that the model takes",
 }

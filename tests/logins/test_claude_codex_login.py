@@ -272,7 +272,8 @@ async def test_a_login_with_a_code_that_fails(autojump_clock, start, polls, said
 def test_help_names_every_provider_that_one_can_log_in_to():
     assert BY_NAME["login"].words == login.providers()
     for provider in login.providers():
-        assert login.get(provider, Wish()).note
+        if provider != "vertex":  # a key of one's own cloud: no terms are bent
+            assert login.get(provider, Wish()).note
 
 
 @pytest.mark.parametrize(
