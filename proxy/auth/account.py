@@ -72,7 +72,7 @@ class Account:
 
     def reread(self, file: AccountFile) -> None:
         """The file changed. A token is kept if the login is the same and the file's is no newer."""
-        login = file.text(self.kind.login_key)
+        login = self.kind.login(file)
         if self.unsaved and login and login == self._spent.reveal():
             self.file = file  # it was not told of the new login yet
             return
@@ -84,7 +84,7 @@ class Account:
 
     def _take(self, file: AccountFile) -> None:
         self._issued = {}
-        self.login = Secret(file.text(self.kind.login_key))
+        self.login = Secret(self.kind.login(file))
         proxy = file.text("proxy_url") or self.kind.proxy(self.shared)
         self.options = replace(self.shared, proxy=proxy)
         mark = file.refused
@@ -111,13 +111,15 @@ class Account:
 
     def succeeded(self, token: Token, now: float) -> dict[str, object]:
         """A fresh token came; what is written to the file."""
+        if token.lasts > 0:
+            token = replace(token, expires=now + token.lasts)
         if token.expires <= now + _MARGIN and token.refresh_in > 0:
             # This machine's clock goes wrong; how long the token lasts does not depend on it.
             token = replace(token, expires=now + token.refresh_in + 2 * _MARGIN)
         if token.expires <= now + _MARGIN:
             self.failed("the token is over already; is the clock of this machine right?", now)
             return {}
-        wished = now + token.refresh_in if token.refresh_in > 0 else token.expires - self.kind.lead
+        wished = now + token.refresh_in if token.refresh_in > 0 else self._due(token, now)
         latest = min(wished, token.expires - 2 * _MARGIN)
         self.set_token(token, max(latest - random.uniform(0.0, _JITTER), now + _MARGIN))  # noqa: S311  # spreads load
         if token.login:
@@ -127,6 +129,10 @@ class Account:
         self.again = 0.0
         self.renewed = now
         return {**self.kind.saved(token, now), REFUSED: None}
+
+    def _due(self, token: Token, now: float) -> float:
+        """The kind's lead before its end, but not in the first half of a token that lasts no longer."""
+        return max(token.expires - self.kind.lead, (now + token.expires) / 2)
 
     def failed(self, why: str, now: float, after: float = 0.0) -> None:
         """No answer this time; `after`: seconds that the service wants to be left alone."""

@@ -186,8 +186,9 @@ def rfc3339(seconds: float) -> str:
 
 
 def seconds_of(text: str) -> float:
-    """Unix time of a time in a file; 0 for none or a text that is no time."""
+    """Unix time of a time in a file; 0 for none or a text that is no time. Without a zone it is UTC."""
     try:
-        return datetime.fromisoformat(text).timestamp()
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return 0.0

@@ -14,7 +14,7 @@ from proxy.convo.model import Capability, Reasoning
 from proxy.secret import Secret
 
 Provider: TypeAlias = Literal[
-    "openai-compat", "claude", "codex", "gemini", "vertex", "copilot", "demo"
+    "openai-compat", "claude", "codex", "gemini", "vertex", "copilot", "qwen", "iflow", "demo"
 ]
 WireName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini"]
 Policy: TypeAlias = Literal["failover", "balance", "race", "hedge"]
@@ -61,12 +61,31 @@ class CopilotOptions(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class ServiceOptions(Struct, frozen=True, kw_only=True):
+    """How the accounts of one provider behave. Empty texts: what its table in `upstream/data/` says."""
+
+    base_url: str = ""
+    proxy: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    client_secret: Secret = Secret("")
+    """Of the client that logs in, where another one than the provider's own is used."""
+
+
+_PLAIN: Final = ServiceOptions()
+
+
 class AccountOptions(Struct, frozen=True, kw_only=True):
     """What the configuration says of accounts that log in."""
 
     copilot: CopilotOptions = CopilotOptions()
     proxy: str = ""
     """URL; empty = direct."""
+    services: dict[str, ServiceOptions] = {}
+    """By provider, for those that say something."""
+
+    def service(self, provider: str) -> ServiceOptions:
+        """What is said of one provider's accounts."""
+        return self.services.get(provider, _PLAIN)
 
 
 class Credential(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from proxy.config import copilot, keys, routes_lint
+from proxy.config import copilot, keys, routes_lint, services
 from proxy.config.declared import Alias, Declared, Prefix, Route, Rule, Upstream
 from proxy.config.diagnose import nearest, quoted
 from proxy.config.model import ClientKey, Credential, PayloadRule, Timeouts
@@ -49,6 +49,8 @@ class Routes:
         self.keys: dict[str, ClientKey] = {}
         self.copilot: dict[str, object] = {}
         """What `provider = "copilot"` says: members of `CopilotOptions`."""
+        self.services: dict[str, dict[str, object]] = {}
+        """The same of other providers with accounts: members of `ServiceOptions`."""
         self._report = report
         self._environ = environ
         self._known = known
@@ -160,7 +162,9 @@ class Routes:
             file.error("missing-key", message, path, key=True)
         if not word and entry.get("provider"):
             return
-        if copilot.upstream_of(word, file.document, entry, path, self._report, self.copilot):
+        if copilot.upstream_of(
+            word, file.document, entry, path, self._report, self.copilot
+        ) or services.upstream_of(word, file.document, entry, path, self._report, self.services):
             self._upstreams[name] = Upstream(
                 name=name, credentials=(), accounts=word, place=file.place(path)
             )

@@ -21,6 +21,8 @@ _MODELS: Final[dict[str, tuple[ListedModel, ...]]] = {
     "codex": data.CODEX,
     "gemini": data.GEMINI,
     "vertex": data.VERTEX,
+    "qwen": data.QWEN,
+    "iflow": data.IFLOW,
 }
 _CAPABILITIES: Final = data.OTHER | {
     model.id: model.capability for models in _MODELS.values() for model in models

@@ -18,6 +18,8 @@ _MODULES = {
     "gemini": ("gemini", "PROVIDER"),
     "vertex": ("gemini", "VERTEX"),
     "copilot": ("copilot", "PROVIDER"),
+    "qwen": ("qwen", "PROVIDER"),
+    "iflow": ("iflow", "PROVIDER"),
     "demo": ("openai_compat", "PROVIDER"),
 }
 _loaded: dict[str, Provider] = {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 if TYPE_CHECKING:
     from proxy.auth.kind import Kind
 
-_MODULES: Final = {"copilot": "copilot"}
+_MODULES: Final = {"copilot": "copilot", "qwen": "qwen", "iflow": "iflow"}
 _loaded: dict[str, Kind] = {}
 
 
