@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from proxy.auth import github
 from proxy.auth.kind import LoginRefused, Unreachable
+from proxy.auth.login import LoginFailed
 from proxy.jsonio import encode
 from proxy.net.api import Headers, UpstreamBroken
 from proxy.net.fetch import Answer, fetch
@@ -44,10 +45,6 @@ _ENDS: Final = {
     "device_flow_disabled": "GitHub does not offer this kind of login to this client id",
 }
 """Answers after which no further one can come."""
-
-
-class LoginFailed(Exception):  # noqa: N818  # reads as what happened
-    """One line for the person who logs in."""
 
 
 class Code(Struct, frozen=True):

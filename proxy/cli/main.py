@@ -37,6 +37,9 @@ _OTHER_WORDS: Final = {
 _LOGINS: Final = {
     "copilot-login": ("login", "copilot"),
     "github-copilot-login": ("login", "copilot", "--account-type", "individual"),
+    "claude-login": ("login", "claude"),
+    "codex-login": ("login", "codex"),
+    "codex-device-login": ("login", "codex", "--device"),
 }
 """CLIProxyAPI's login flags, and what they are here."""
 

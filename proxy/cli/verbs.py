@@ -116,9 +116,9 @@ VERBS = (
     ),
     Verb(
         "login",
-        "log an account in (-copilot-login, -github-copilot-login too)",
+        "log an account in (-copilot-login and the like too)",
         *PLACE,
-        Option("--no-browser", "", "open no browser"),
+        Option("--no-browser", "", "open no browser; show the address alone"),
         Option(
             "--account-type", "TYPE", "of the account", ("individual", "business", "enterprise")
         ),
