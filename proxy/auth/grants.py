@@ -40,6 +40,8 @@ class Grant(Struct):
     refresh_token: str | None = None
     expires_in: float | None = None
     resource_url: str | None = None
+    token_type: str | None = None
+    scope: str | None = None
     error: str | None = None
     error_description: str | None = None
     interval: float | None = None
@@ -77,26 +79,40 @@ async def renew(
     headers: Headers | None = None,
     over: frozenset[str] = OVER,
 ) -> Grant:
-    """A grant with a token for a login. Raises LoginRefused, Unreachable."""
-    body = urlencode({"grant_type": "refresh_token", "refresh_token": login.reveal(), **form})
+    """A grant with a token for a refresh token. Raises LoginRefused, Unreachable."""
+    body = {"grant_type": "refresh_token", "refresh_token": login.reveal(), **form}
+    return await ask(transport, url, body, login, proxy, headers=headers, over=over)
+
+
+async def ask(
+    transport: Transport,
+    url: str,
+    form: Mapping[str, str],
+    login: Secret,
+    proxy: str,
+    *,
+    headers: Headers | None = None,
+    over: frozenset[str] = OVER,
+) -> Grant:
+    """A grant with a token for a form. Raises LoginRefused, Unreachable.
+
+    `login`: the secret in the form, which an answer may repeat; `over`: errors that end it for good.
+    """
+    body = urlencode(form).encode()
     try:
-        answer = await fetch(
-            transport, b"POST", url, [*FORM, *(headers or ())], body.encode(), proxy=proxy
-        )
+        answer = await fetch(transport, b"POST", url, [*FORM, *(headers or ())], body, proxy=proxy)
     except UpstreamBroken as broken:
-        raise Unreachable(f"the login could not be renewed: {broken.reason}") from None
+        raise Unreachable(f"no token came: {broken.reason}") from None
     found = read(answer.body)
     if answer.status in (400, 401, 403):
         error = (found.error if found else None) or ""
         said = login.hide_in(_words(found))
-        why = f"the service does not accept the login any more: status {answer.status}{said}"
+        why = f"the service does not accept the login: status {answer.status}{said}"
         raise LoginRefused(why, lasting=error in over)
     if answer.status != 200:
-        raise Unreachable(
-            f"the login could not be renewed: status {answer.status}", retry_after(answer)
-        )
+        raise Unreachable(f"no token came: status {answer.status}", retry_after(answer))
     if found is None or not sendable(found.access_token):
-        raise Unreachable("the login could not be renewed: the answer is no token")
+        raise Unreachable("no token came: the answer is none")
     return found
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from proxy.net.api import Transport
 
-_MODULES: Final = {"copilot": "copilot"}
+_MODULES: Final = {"copilot": "copilot", "qwen": "qwen", "iflow": "iflow"}
 """Provider -> module, which exports `login(wish)`."""
 _NAME: Final = 100
 """Most characters of an account in the name of its file."""
@@ -35,6 +35,10 @@ class Wish(Struct, frozen=True, kw_only=True):
     account_type: str = ""
     device: bool = False
     """With a code that is typed on another machine, where the service has both ways."""
+    cookie: bool = False
+    """With the cookie of a browser, where the service has that way."""
+    label: str = ""
+    """What the account is called, where the service does not say whose it is."""
 
 
 class NewAccount(Struct, frozen=True, kw_only=True):

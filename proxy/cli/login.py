@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from proxy.auth.login import Login
 
-LATER: Final = (*("gemini", "gemini-cli", "antigravity", "qwen", "iflow", "grok", "kiro"),)
+LATER: Final = (*("gemini", "gemini-cli", "antigravity", "grok", "kiro"),)
 TYPES: Final = ("individual", "business", "enterprise")
 _INTERRUPTED: Final = 130
 _LINE: Final = 16 * 1024
@@ -34,6 +34,8 @@ def run(arguments: list[str]) -> int:
     options.add_argument("--no-browser", action="store_true")
     options.add_argument("--account-type", choices=TYPES, default="")
     options.add_argument("--device", action="store_true")
+    options.add_argument("--cookie", action="store_true")
+    options.add_argument("--label", default="")
     found = options.parse_args(two_dashes(arguments))
     known = login.providers()
     if found.provider not in known:
@@ -43,7 +45,11 @@ def run(arguments: list[str]) -> int:
         return USAGE
     loaded = read(found)
     wish = Wish(
-        options=loaded.account_options, account_type=found.account_type, device=found.device
+        options=loaded.account_options,
+        account_type=found.account_type,
+        device=found.device,
+        cookie=found.cookie,
+        label=found.label.strip(),
     )
     try:
         chosen = login.get(found.provider, wish)

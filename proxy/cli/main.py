@@ -40,6 +40,9 @@ _LOGINS: Final = {
     "claude-login": ("login", "claude"),
     "codex-login": ("login", "codex"),
     "codex-device-login": ("login", "codex", "--device"),
+    "qwen-login": ("login", "qwen"),
+    "iflow-login": ("login", "iflow"),
+    "iflow-cookie": ("login", "iflow", "--cookie"),
 }
 """CLIProxyAPI's login flags, and what they are here."""
 

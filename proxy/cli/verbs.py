@@ -122,8 +122,10 @@ VERBS = (
         Option(
             "--account-type", "TYPE", "of the account", ("individual", "business", "enterprise")
         ),
+        Option("--label", "NAME", "what the account is called, where the service does not say it"),
+        Option("--cookie", "", "with the cookie of a browser (iflow)"),
         arguments="PROVIDER",
-        words=("copilot",),
+        words=("copilot", "qwen", "iflow"),
     ),
     Verb(
         "accounts list",

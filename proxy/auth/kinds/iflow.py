@@ -170,12 +170,10 @@ async def user(transport: Transport, access: Secret, proxy: str) -> User:
     return User(key, (data.email or "").strip() or (data.phone or "").strip())
 
 
-async def site_key(
-    transport: Transport, cookie: Secret, name: str, proxy: str, *, ask: bool = False
-) -> SiteKey:
-    """A fresh key of the web site by the name of the old one. Raises LoginRefused, Unreachable.
+async def site_key(transport: Transport, cookie: Secret, name: str, proxy: str) -> SiteKey:
+    """A fresh key of the web site by its name; without a name, which one there is.
 
-    `ask`: only asks which key there is, by no name.
+    Raises LoginRefused, Unreachable.
     """
     known = facts.of("iflow")
     url = known.login["key-url"]
@@ -183,15 +181,21 @@ async def site_key(
         raise LoginRefused("the cookie cannot be sent", lasting=True)
     headers: Headers = [(n.encode(), v.encode()) for n, v in known.site_headers.items()]
     headers.append((b"Cookie", cookie.reveal().encode()))
-    if not ask:
+    if name:
         origin = "{0.scheme}://{0.netloc}".format(urlsplit(url)).encode()
         headers += [
             (b"Content-Type", b"application/json"),
             (b"Origin", origin),
             (b"Referer", origin + b"/"),
         ]
-    body = b"" if ask else encode({"name": name})
-    method = b"GET" if ask else b"POST"
+    else:
+        headers += [
+            (b"Sec-Fetch-Dest", b"empty"),
+            (b"Sec-Fetch-Mode", b"cors"),
+            (b"Sec-Fetch-Site", b"same-origin"),
+        ]
+    body = encode({"name": name}) if name else b""
+    method = b"POST" if name else b"GET"
     try:
         answer = await fetch(transport, method, url, headers, body, proxy=proxy)
     except UpstreamBroken as broken:
