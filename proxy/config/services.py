@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GROUPS: Final = frozenset({"qwen", "iflow"})
 """Upstreams that exist by their account files, also before there is one."""
-_KEYS: Final = frozenset({"provider", "base-url", "proxy", "headers"})
+_OTHERS: Final = ("wire", "keys", "http2", "timeouts", "limits", "overage")
 _SECRETS: Final = {"iflow": "IFLOW_CLIENT_SECRET"}
 """Variables of the environment that name the login's client secret."""
 
@@ -39,11 +39,12 @@ def upstream_of(
     """Reads an upstream that stands for such accounts into `found`; False for any other."""
     if word not in GROUPS:
         return False
-    for key in entry:
-        if key in _KEYS:
-            continue
-        message = f"{quoted(key)} is not for {word}, whose accounts are files of the auth directory"
-        report.error("unknown-key", message, document, (*path, key), key=True)
+    for key in _OTHERS:
+        if key in entry:
+            message = (
+                f"{quoted(key)} is not for {word}, whose accounts are files of the auth directory"
+            )
+            report.error("unknown-key", message, document, (*path, key), key=True)
     own = found.setdefault(word, {})
     base = entry.get("base-url", "")
     if keys.is_url(base):

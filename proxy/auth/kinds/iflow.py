@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _ACCEPT: Final[Headers] = [(b"Accept", b"application/json")]
 _LONGEST_WORDS: Final = 200
+_KEYLESS: Final = 300.0
+"""Seconds after which a login is renewed whose key did not come."""
 
 
 class User(Struct):
@@ -120,18 +122,25 @@ class IFlow(OneWire):
             name = file.text("email")
             if not name:
                 raise LoginRefused("the file has no 'email', the name of its key", lasting=True)
-            key = await site_key(transport, login, name, options.proxy)
-            ends = seconds_of(key.ends)
-            return Token(Secret(key.key), ends or LAST, keys={"expired": key.ends} if ends else {})
+            found = await site_key(transport, login, name, options.proxy)
+            ends = seconds_of(found.ends)
+            keys = {"expired": found.ends} if ends else {}
+            return Token(Secret(found.key), ends or LAST, keys=keys)
         form, headers = client(options)
         url = facts.of("iflow").login["token-url"]
         grant = await grants.renew(transport, url, form, login, options.proxy, headers=headers)
         access = Secret(grant.access_token or "")
-        who = await user(transport, access, options.proxy)
+        key, lasts = grants.sendable(file.text("api_key")), _KEYLESS
+        try:
+            key, lasts = (await user(transport, access, options.proxy)).key, grant.lasts
+        except Unreachable:
+            if not key or not grant.refresh_token:
+                raise
+            # The old login is spent: the new one must be kept, and the old key goes on meanwhile.
         return Token(
-            Secret(who.key),
+            Secret(key),
             0.0,
-            lasts=grant.lasts,
+            lasts=lasts,
             login=Secret(grant.refresh_token or ""),
             keys={"access_token": access.reveal()},
         )

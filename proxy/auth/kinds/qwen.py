@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _OVER: Final = grants.OVER | {"invalid_request"}
 """By the second Qwen says that a login is unknown or over."""
+_RESOURCE: Final = re.compile(
+    r"(?:https://)?([a-zA-Z0-9.-]+(?::\d{1,5})?)((?:/[\w.~-]+)*)/?", re.ASCII
+)
 
 
 class Qwen(OneWire):
@@ -69,13 +72,8 @@ def token_of(grant: Grant) -> Token:
 
 def address_of(resource: str) -> str:
     """The address that a `resource_url` means: `host`, `https://host` or `https://host/v1`; "" for none."""
-    text = resource.strip().rstrip("/")
-    parts = urlsplit(text if "://" in text else f"https://{text}")
-    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or parts.query:
-        return ""
-    if not text.isascii() or not text.isprintable() or " " in text:
-        return ""
-    return f"https://{parts.netloc}{parts.path.removesuffix('/v1')}/v1"
+    found = _RESOURCE.fullmatch(resource.strip())
+    return f"https://{found[1]}{found[2].removesuffix('/v1')}/v1" if found else ""
 
 
 KIND: Final = Qwen()
