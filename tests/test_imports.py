@@ -69,6 +69,8 @@ MODULES_ONLY = {
         "proxy.upstream.copilot",
         "proxy.upstream.copilot_facts",
         "proxy.upstream.facts",
+        "proxy.upstream.antigravity",
+        "proxy.upstream.google_facts",
     },
     ("upstream", "config"): {"proxy.config.model"},
     ("exchange", "config"): {"proxy.config.model"},

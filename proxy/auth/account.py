@@ -54,7 +54,7 @@ class Account:
         self.models_at = 0.0
         self.renewed = float("-inf")
         self.used = float("-inf")
-        self._issued: dict[str, Credential] = {}
+        self._issued: dict[tuple[str, WireName], Credential] = {}
         self.error = ""
         self.denied = False
         """The login was refused for now."""
@@ -128,7 +128,12 @@ class Account:
         self.denied = False
         self.again = 0.0
         self.renewed = now
-        return {**self.kind.saved(token, now), REFUSED: None}
+        saved = self.kind.saved(token, now)
+        return {**saved, REFUSED: None} if saved or self.file.refused else {}
+
+    def _due(self, token: Token, now: float) -> float:
+        """The kind's lead before its end, but not in the first half of a token that lasts no longer."""
+        return max(token.expires - self.kind.lead, (now + token.expires) / 2)
 
     def _due(self, token: Token, now: float) -> float:
         """The kind's lead before its end, but not in the first half of a token that lasts no longer."""
@@ -164,11 +169,12 @@ class Account:
 
     def issue(self, credential: Credential) -> Credential:
         """The same with the token and the address that hold now."""
-        found = self._issued.get(credential.wire)
+        which = (credential.id, credential.wire)
+        found = self._issued.get(which)
         if found is None and self.token is not None:
             url = self.credential(credential.wire).base_url
             found = replace(credential, key=self.token.value, base_url=url)
-            self._issued[credential.wire] = found
+            self._issued[which] = found
         return found or credential
 
     def declared(self, learned: dict[str, WireName], now: int) -> list[declared.Account]:

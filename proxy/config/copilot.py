@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from proxy.config.legacy import Legacy
     from proxy.jsonio import Json
 
-GROUPS: Final = frozenset({"copilot"})
+GROUPS: Final = frozenset({"copilot", "gemini-cli", "antigravity", "vertex"})
 """Upstreams that exist by their account files, also before there is one."""
 _PREFIX: Final = "copilot-"
 _SECTION: Final = "copilot-api-key"

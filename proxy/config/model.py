@@ -14,9 +14,19 @@ from proxy.convo.model import Capability, Reasoning
 from proxy.secret import Secret
 
 Provider: TypeAlias = Literal[
-    "openai-compat", "claude", "codex", "gemini", "vertex", "copilot", "qwen", "iflow", "demo"
+    "openai-compat",
+    "claude",
+    "codex",
+    "gemini",
+    "vertex",
+    "copilot",
+    "qwen",
+    "iflow",
+    "gemini-cli",
+    "antigravity",
+    "demo",
 ]
-WireName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini"]
+WireName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini", "gemini_cli"]
 Policy: TypeAlias = Literal["failover", "balance", "race", "hedge"]
 Strategy: TypeAlias = Literal[
     "round-robin", "fill-first", "weighted", "most-remaining", "soonest-reset"
@@ -128,6 +138,11 @@ class Credential(Struct, frozen=True, kw_only=True):
     account: str = ""
     """Name of the account file that holds the token; empty = `key` is all that is needed."""
     copilot: CopilotOptions | None = None
+    mirrors: tuple[str, ...] = ()
+    """Further addresses of the same service, asked in turn where one cannot be reached or has no quota
+    left; without trailing slash."""
+    project: str = ""
+    """What the service bills and counts requests of this account by, where it has several."""
 
 
 class Candidate(Struct, frozen=True, kw_only=True):

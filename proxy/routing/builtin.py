@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 UNKNOWN: Final = Capability()
 
 _MODELS: Final[dict[str, tuple[ListedModel, ...]]] = {
+    "gemini-cli": data.GEMINI_CLI,
     "claude": data.CLAUDE,
     "codex": data.CODEX,
     "gemini": data.GEMINI,

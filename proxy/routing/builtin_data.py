@@ -225,6 +225,21 @@ VERTEX: Final = tuple(
     else model
     for model in GEMINI
 )
+GEMINI_CLI: Final = tuple(
+    _gemini(
+        model.id,
+        model.created,
+        model.display_name,
+        model.version,
+        text="Our most intelligent model with SOTA reasoning and multimodal understanding, and"
+        " powerful agentic and vibe coding capabilities",
+        levels=_PRO_LEVELS,
+    )
+    if model.id == "gemini-3-pro-preview"
+    else model
+    for model in VERTEX
+    if model.id != "gemini-3-pro-image-preview"
+)
 
 
 _ALL_LEVELS: Final = ("none", "auto", "minimal", "low", "medium", "high", "xhigh")

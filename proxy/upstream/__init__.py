@@ -20,6 +20,8 @@ _MODULES = {
     "copilot": ("copilot", "PROVIDER"),
     "qwen": ("qwen", "PROVIDER"),
     "iflow": ("iflow", "PROVIDER"),
+    "gemini-cli": ("code_assist", "GEMINI_CLI"),
+    "antigravity": ("antigravity", "PROVIDER"),
     "demo": ("openai_compat", "PROVIDER"),
 }
 _loaded: dict[str, Provider] = {}

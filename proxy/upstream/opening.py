@@ -37,6 +37,7 @@ _ERROR_SECONDS: Final = 10.0
 """An error is short: longer than this its words are not waited for."""
 _HELD_LIMIT: Final = 4 * 1024 * 1024
 """Most bytes that an upstream may send before it says anything."""
+_NO_QUOTA: Final = 429
 _RESUMED: Final = b": resumed\n\n"
 """A comment of the event stream, which clients skip and people find."""
 _error_inside: Final = re.compile(rb'"error"\s*:\s*[^\sn]').search
@@ -133,8 +134,7 @@ async def with_token(
     for last in (False, True):
         credential = await book.ready(opened.asked.credential)
         opened.asked = structs.replace(opened.asked, credential=credential)
-        call = work.call(opened.asked, plan, settings, opened.lost)
-        opened.reply = reply = await transport.send(call)
+        opened.reply = reply = await _send(opened, work, plan, settings, transport)
         if last or reply.status not in (400, 401):
             break
         if reply.status == 400:
@@ -149,6 +149,27 @@ async def with_token(
         opened.lost.clear()
         await reply.aclose()
     return reply
+
+
+async def _send(
+    opened: Opened, work: Work, plan: Plan, settings: Settings, transport: Transport
+) -> Reply:
+    """Sends the call; also to the service's further addresses, where one is not there or has no quota."""
+    credential = opened.asked.credential
+    for url in credential.mirrors:
+        try:
+            reply = await transport.send(work.call(opened.asked, plan, settings, opened.lost))
+        except UpstreamBroken as failure:
+            if failure.kind == "stopped":
+                raise
+        else:
+            if reply.status != _NO_QUOTA:
+                return reply
+            await reply.aclose()
+        opened.lost.clear()
+        elsewhere = structs.replace(credential, base_url=url)
+        opened.asked = structs.replace(opened.asked, credential=elsewhere)
+    return await transport.send(work.call(opened.asked, plan, settings, opened.lost))
 
 
 async def hold_back(

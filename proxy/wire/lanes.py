@@ -290,6 +290,7 @@ _SIGNS: Final[dict[str, _Signs]] = {
         (b'"usageMetadata"',),
     ),
 }
+_SIGNS["gemini_cli"] = _SIGNS["gemini"]  # the same in an envelope
 _LONGEST_LINE: Final = 1 << 20
 _LONGEST_ERROR: Final = 1 << 16
 _BLANK: Final = (b"\n\n", b"\n\r\n")
