@@ -135,10 +135,6 @@ class Account:
         """The kind's lead before its end, but not in the first half of a token that lasts no longer."""
         return max(token.expires - self.kind.lead, (now + token.expires) / 2)
 
-    def _due(self, token: Token, now: float) -> float:
-        """The kind's lead before its end, but not in the first half of a token that lasts no longer."""
-        return max(token.expires - self.kind.lead, (now + token.expires) / 2)
-
     def failed(self, why: str, now: float, after: float = 0.0) -> None:
         """No answer this time; `after`: seconds that the service wants to be left alone."""
         self.error, self.again = why, now + max(after, _RETRY)
