@@ -112,12 +112,13 @@ PROVIDERS: Final[dict[str, tuple[Provider, WireName, str]]] = {
     "copilot": ("copilot", "chat", ""),
     "qwen": ("qwen", "chat", ""),
     "iflow": ("iflow", "chat", ""),
+    "kiro": ("kiro", "kiro", ""),
 }
 """Provider, its wire, and the base URL it has when none is given."""
 
 LATER: Final[dict[str, tuple[str, ...]]] = {
     "provider": (
-        "gemini-cli", "antigravity", "kiro", "grok", "aistudio",
+        "gemini-cli", "antigravity", "grok", "aistudio",
     ),
 }  # fmt: skip
 """Words of the language that this version does not carry out yet: an error, not a silent change."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from proxy.config.document import Document
     from proxy.jsonio import Json
 
-GROUPS: Final = frozenset({"qwen", "iflow"})
+GROUPS: Final = frozenset({"qwen", "iflow", "kiro"})
 """Upstreams that exist by their account files, also before there is one."""
 _OTHERS: Final = ("wire", "keys", "http2", "timeouts", "limits", "overage")
 _SECRETS: Final = {"iflow": "IFLOW_CLIENT_SECRET"}

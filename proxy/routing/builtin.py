@@ -24,6 +24,7 @@ _MODELS: Final[dict[str, tuple[ListedModel, ...]]] = {
     "vertex": data.VERTEX,
     "qwen": data.QWEN,
     "iflow": data.IFLOW,
+    "kiro": data.KIRO,
 }
 _CAPABILITIES: Final = data.OTHER | {
     model.id: model.capability for models in _MODELS.values() for model in models

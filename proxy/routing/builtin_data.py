@@ -318,6 +318,38 @@ IFLOW: Final = tuple(
 )  # fmt: skip
 
 
+KIRO: Final = tuple(
+    ListedModel(
+        id=f"kiro-claude-{id}{suffix}",
+        created=1732752000,
+        owned_by="aws",
+        kind="kiro",
+        display_name=f"Kiro Claude {name}{' (Agentic)' if suffix else ''}",
+        description=f"Claude {name} optimized for coding agents (chunked writes)"
+        if suffix
+        else f"Claude {name} via Kiro ({price}x credit)",
+        context=_200K,
+        output=64_000,
+        capability=Capability(
+            thinking=True,
+            budget_min=1024,
+            budget_max=32_000,
+            zero_allowed=True,
+            dynamic_allowed=True,
+            context=_200K,
+            output=64_000,
+        ),
+    )
+    for id, name, price in (
+        ("opus-4-5", "Opus 4.5", "2.2"),
+        ("sonnet-4-5", "Sonnet 4.5", "1.3"),
+        ("sonnet-4", "Sonnet 4", "1.3"),
+        ("haiku-4-5", "Haiku 4.5", "0.4"),
+    )
+    for suffix in ("", "-agentic")
+)
+
+
 def _budget(low: int, high: int) -> Capability:
     return Capability(
         thinking=True,
@@ -345,17 +377,4 @@ OTHER: Final[dict[str, Capability]] = {
     "gemini-claude-opus-4-5-thinking": Capability(
         thinking=True, budget_min=1024, budget_max=200_000, context=_200K, output=64_000
     ),
-    **{
-        f"kiro-claude-{name}{suffix}": Capability(
-            thinking=True,
-            budget_min=1024,
-            budget_max=32_000,
-            zero_allowed=True,
-            dynamic_allowed=True,
-            context=_200K,
-            output=64_000,
-        )
-        for name in ("opus-4-5", "sonnet-4-5", "sonnet-4", "haiku-4-5")
-        for suffix in ("", "-agentic")
-    },
 }

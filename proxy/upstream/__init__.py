@@ -20,6 +20,7 @@ _MODULES = {
     "copilot": ("copilot", "PROVIDER"),
     "qwen": ("qwen", "PROVIDER"),
     "iflow": ("iflow", "PROVIDER"),
+    "kiro": ("kiro", "PROVIDER"),
     "gemini-cli": ("code_assist", "GEMINI_CLI"),
     "antigravity": ("antigravity", "PROVIDER"),
     "demo": ("openai_compat", "PROVIDER"),

@@ -38,6 +38,11 @@ _ERROR_SECONDS: Final = 10.0
 _HELD_LIMIT: Final = 4 * 1024 * 1024
 """Most bytes that an upstream may send before it says anything."""
 _NO_QUOTA: Final = 429
+_STREAMS: Final = (
+    b"text/event-stream",
+    b"application/x-ndjson",
+    b"application/vnd.amazon.eventstream",
+)
 _RESUMED: Final = b": resumed\n\n"
 """A comment of the event stream, which clients skip and people find."""
 _error_inside: Final = re.compile(rb'"error"\s*:\s*[^\sn]').search
@@ -308,7 +313,7 @@ def is_stream(reply: Reply) -> bool:
     """Whether the upstream answered in events (some ignore `stream`, some always stream)."""
     for name, value in reply.headers:
         if name == b"content-type":
-            return value.startswith((b"text/event-stream", b"application/x-ndjson"))
+            return value.startswith(_STREAMS)
     return True
 
 

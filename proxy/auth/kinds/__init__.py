@@ -12,6 +12,7 @@ _MODULES: Final = {
     "copilot": "copilot",
     "qwen": "qwen",
     "iflow": "iflow",
+    "kiro": "kiro",
     "gemini": "gemini_cli",
     "gemini-cli": "gemini_cli",
     "antigravity": "antigravity",
