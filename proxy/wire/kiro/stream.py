@@ -72,6 +72,8 @@ class Decoder:
         """The end of a text that may be the begin of a tag."""
         self._tagged = False
         """Text is a thought: its tag was opened."""
+        self._trims = False
+        """Blank lines are dropped: they part a thought in tags from what follows."""
         self._call = ""
         self._arguments: list[str] = []
         self._called: set[str] = set()
@@ -165,7 +167,8 @@ class Decoder:
                 self._say(before, out)
                 self._close(out)
                 self._tagged = not self._tagged
-                text = after.lstrip("\n") if not self._tagged else after
+                self._trims = not self._tagged
+                text = after
                 continue
             keep = next((n for n in range(len(tag) - 1, 0, -1) if text.endswith(tag[:n])), 0)
             self._say(text[: len(text) - keep], out)
@@ -174,8 +177,11 @@ class Decoder:
 
     def _say(self, text: str, out: list[ev.Event]) -> None:
         """As text, or as the thought that is open."""
+        if self._trims:
+            text = text.lstrip("\n")
         if not text:
             return
+        self._trims = False
         if self._tagged:
             self._think(text, out)
             return
