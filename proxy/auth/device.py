@@ -6,12 +6,14 @@ its body alone, JSON or form.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
 from proxy.auth import grants
 from proxy.auth.grants import Grant
@@ -32,6 +34,9 @@ _JSON: Final[Headers] = [
     (b"Content-Type", b"application/json"),
     (b"Accept", b"application/json"),
 ]
+_CAMEL: Final = re.compile(r"_([a-z])")
+_KEY: Final = re.compile(rb'"[a-zA-Z]+"\s*:')
+_HUMP: Final = re.compile(rb"([A-Z])")
 _OVER: Final = "the code is over; start the login again"
 _ENDS: Final = {
     "access_denied": "the login was refused on {}'s page",
@@ -56,6 +61,8 @@ class Flow(Struct, frozen=True, kw_only=True):
     code: dict[str, str]
     poll: dict[str, str]
     form: bool = False
+    camel: bool = False
+    """The JSON's keys are written `likeThis`."""
 
 
 class Code(Struct, frozen=True):
@@ -138,5 +145,12 @@ async def _post(
     transport: Transport, flow: Flow, url: str, body: dict[str, str], proxy: str
 ) -> Answer:
     headers = list(grants.FORM if flow.form else _JSON)
+    if flow.camel:
+        body = {_CAMEL.sub(lambda m: m[1].upper(), key): value for key, value in body.items()}
     data = urlencode(body).encode() if flow.form else encode(body)
-    return await fetch(transport, b"POST", url, headers, data, proxy=proxy)
+    answer = await fetch(transport, b"POST", url, headers, data, proxy=proxy)
+    return replace(answer, body=_KEY.sub(_snake, answer.body)) if flow.camel else answer
+
+
+def _snake(key: re.Match[bytes]) -> bytes:
+    return _HUMP.sub(rb"_\1", key[0]).lower()

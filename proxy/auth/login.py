@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from proxy.net.api import Transport
 
-_MODULES: Final = {"copilot": "copilot", "qwen": "qwen", "iflow": "iflow"}
+_MODULES: Final = {"copilot": "copilot", "qwen": "qwen", "iflow": "iflow", "kiro": "kiro"}
 """Provider -> module, which exports `login(wish)`."""
 _NAME: Final = 100
 """Most characters of an account in the name of its file."""
@@ -39,6 +39,10 @@ class Wish(Struct, frozen=True, kw_only=True):
     """With the cookie of a browser, where the service has that way."""
     label: str = ""
     """What the account is called, where the service does not say whose it is."""
+    start_url: str = ""
+    """The page of an organization at AWS."""
+    region: str = ""
+    """That organization's region."""
 
 
 class NewAccount(Struct, frozen=True, kw_only=True):
@@ -91,6 +95,14 @@ def get(provider: str, wish: Wish) -> Login:
 def providers() -> tuple[str, ...]:
     """Those that one can log in to."""
     return tuple(_MODULES)
+
+
+async def ask_name(terminal: Terminal) -> str:
+    """What the person calls an account whose service does not say it; "" where nobody answers."""
+    if not terminal.typing:
+        return ""
+    terminal.show("A name for this account, such as its mail address (Enter: none):")
+    return (await terminal.line()).strip()
 
 
 def in_name(account: str) -> str:

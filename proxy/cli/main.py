@@ -43,6 +43,7 @@ _LOGINS: Final = {
     "qwen-login": ("login", "qwen"),
     "iflow-login": ("login", "iflow"),
     "iflow-cookie": ("login", "iflow", "--cookie"),
+    "kiro-aws-login": ("login", "kiro"),
 }
 """CLIProxyAPI's login flags, and what they are here."""
 

@@ -124,8 +124,10 @@ VERBS = (
         ),
         Option("--label", "NAME", "what the account is called, where the service does not say it"),
         Option("--cookie", "", "with the cookie of a browser (iflow)"),
+        Option("--start-url", "URL", "of an organization at AWS (kiro)"),
+        Option("--region", "NAME", "of that organization"),
         arguments="PROVIDER",
-        words=("copilot", "qwen", "iflow"),
+        words=("copilot", "qwen", "iflow", "kiro"),
     ),
     Verb(
         "accounts list",

@@ -25,6 +25,8 @@ class Facts(Struct, frozen=True, rename="kebab"):
     social_url: str
     oidc_url: str
     region: str
+    start_url: str
+    scopes: tuple[str, ...]
     endpoints: tuple[Endpoint, ...]
     headers: dict[str, str]
     idc_headers: dict[str, str]

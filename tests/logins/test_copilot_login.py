@@ -272,7 +272,7 @@ def test_the_command_saves_the_account(tmp_path, words, kind):
 
 
 def test_other_providers_are_told_apart(capsys):
-    assert command.run(["kiro"]) == 2
+    assert command.run(["grok"]) == 2
     assert "not available yet" in capsys.readouterr().err
     assert command.run(["cloude"]) == 2
     assert "not known" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from proxy.auth import browser, device
 from proxy.auth.device import Flow
 from proxy.auth.files import rfc3339
 from proxy.auth.kinds.qwen import address_of
-from proxy.auth.login import NewAccount, in_name
+from proxy.auth.login import NewAccount, ask_name, in_name
 from proxy.upstream import facts
 
 if TYPE_CHECKING:
@@ -37,10 +37,7 @@ class QwenLogin:
 
     async def run(self, transport: Transport, terminal: Terminal) -> NewAccount:
         """See Login."""
-        label = self._label
-        if not label and terminal.typing:
-            terminal.show("A name for this account, such as its mail address (Enter: none):")
-            label = (await terminal.line()).strip()
+        label = self._label or await ask_name(terminal)
         asked = flow(browser.new_ticket())
         code = await device.start(transport, asked, self._proxy)
         complete = code.verification_uri_complete or code.verification_uri
