@@ -134,22 +134,24 @@ async def with_token(
 ) -> Reply:
     """Sends the call; once more where a login's token was refused, or the model is served elsewhere.
 
-    Raises ProxyError for a 400 that says nothing of the kind.
+    Raises ProxyError for a 400 or 403 that says nothing of the kind.
     """
     for last in (False, True):
         credential = await book.ready(opened.asked.credential)
         opened.asked = structs.replace(opened.asked, credential=credential)
         opened.reply = reply = await _send(opened, work, plan, settings, transport)
-        if last or reply.status not in (400, 401):
+        if last or reply.status not in (400, 401, 403):
             break
-        if reply.status == 400:
+        if reply.status == 401:
+            if not await book.renew(credential):
+                break
+        else:
             error = await refused(reply, opened.asked, clock.now())
             other = book.learn(opened.asked, error)
-            if other is None:
+            stale = error.status == 403 and book.is_stale(opened.asked.credential, error)
+            if other is None and not (stale and await book.renew(credential)):
                 raise error
-            opened.asked = other
-        elif not await book.renew(credential):
-            break
+            opened.asked = other or opened.asked
         opened.reply = None
         opened.lost.clear()
         await reply.aclose()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from proxy.auth.files import AccountFile
     from proxy.config import declared
     from proxy.config.model import AccountOptions, Credential, WireName
+    from proxy.errors import ProxyError
     from proxy.net.api import Transport
 
 _OVER: Final = grants.OVER | {"expired_token", "InvalidGrantException"}
@@ -115,6 +116,11 @@ class Kiro(OneWire):
     ) -> list[declared.Account]:
         """See Kind."""
         return [replace(entry, owner="aws") for entry in super().declared(account, learned, now)]
+
+    def is_stale(self, error: ProxyError) -> bool:
+        """See Kind. AWS says so with a 403, as it says that an account was suspended."""
+        said = error.body[:4096].lower()
+        return b"suspended" not in said and (b"token" in said or b"expired" in said)
 
     async def exchange(
         self, transport: Transport, login: Secret, file: AccountFile, options: AccountOptions

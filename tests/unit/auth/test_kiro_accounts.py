@@ -203,6 +203,22 @@ async def test_a_401_renews_and_asks_the_same_account_once_more(tmp_path, autoju
     assert len(service.calls(SOCIAL)) == 1
 
 
+@pytest.mark.parametrize(
+    ("said", "calls"),
+    [
+        ("The bearer token included in the request is invalid.", 2),
+        ("Your token: the account is temporarily SUSPENDED", 1),
+        ("User is not authorized to make this call.", 1),
+    ],
+)
+async def test_a_403_that_means_the_token(tmp_path, autojump_clock, said, calls):
+    put(tmp_path, expires_at="2099-01-01T00:00:00Z")
+    service = Service().on(SOCIAL, FRESH).on(FIRST, Reply(403, {"message": said}), told("Hi"))
+    out = await ask(tmp_path, service)
+    assert len(service.calls(FIRST)) == calls
+    assert out.status == (200 if calls == 2 else 403)
+
+
 async def test_an_endpoint_without_quota_is_passed_over(tmp_path, autojump_clock):
     put(tmp_path, expires_at="2099-01-01T00:00:00Z")
     service = Service().on(FIRST, Reply(429, {"message": "slow"})).on(SECOND, lambda _: told("Hi"))
