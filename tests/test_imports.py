@@ -69,6 +69,7 @@ MODULES_ONLY = {
         "proxy.upstream.copilot",
         "proxy.upstream.copilot_facts",
         "proxy.upstream.facts",
+        "proxy.upstream.kiro_facts",
         "proxy.upstream.antigravity",
         "proxy.upstream.google_facts",
     },

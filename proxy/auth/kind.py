@@ -141,6 +141,10 @@ class Kind:
         """What is logged when the server ends."""
         return {}
 
+    def is_stale(self, error: ProxyError) -> bool:  # noqa: ARG002  # most say it with a 401
+        """Whether an answer of status 403 says no more than that the token is over."""
+        return False
+
     def is_elsewhere(self, error: ProxyError) -> bool:  # noqa: ARG002  # most serve on one wire
         """Whether an answer of status 400 says that the model is served on another wire."""
         return False

@@ -25,6 +25,9 @@ _MODULES: Final = {
     "gemini-cli": "gemini_cli",
     "antigravity": "antigravity",
     "vertex": "vertex",
+    "qwen": "qwen",
+    "iflow": "iflow",
+    "kiro": "kiro",
 }
 """Provider -> module, which exports `login(wish)`."""
 _NAME: Final = 100
@@ -47,6 +50,14 @@ class Wish(Struct, frozen=True, kw_only=True):
     """The key of a service account, and where its requests are computed."""
     device: bool = False
     """With a code that is typed on another machine, where the service has both ways."""
+    cookie: bool = False
+    """With the cookie of a browser, where the service has that way."""
+    label: str = ""
+    """What the account is called, where the service does not say whose it is."""
+    start_url: str = ""
+    """The page of an organization at AWS."""
+    region: str = ""
+    """That organization's region."""
 
 
 class NewAccount:
@@ -100,6 +111,14 @@ def get(provider: str, wish: Wish) -> Login:
 def providers() -> tuple[str, ...]:
     """Those that one can log in to."""
     return tuple(_MODULES)
+
+
+async def ask_name(terminal: Terminal) -> str:
+    """What the person calls an account whose service does not say it; "" where nobody answers."""
+    if not terminal.typing:
+        return ""
+    terminal.show("A name for this account, such as its mail address (Enter: none):")
+    return (await terminal.line()).strip()
 
 
 def in_name(account: str) -> str:

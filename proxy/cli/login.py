@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from proxy.auth.login import Login
 
-LATER: Final = ("qwen", "iflow", "grok", "kiro")
+LATER: Final = ("grok", "aistudio")
 TYPES: Final = ("individual", "business", "enterprise")
 _INTERRUPTED: Final = 130
 _LINE: Final = 16 * 1024
@@ -37,6 +37,10 @@ def run(arguments: list[str]) -> int:
     options.add_argument("--key", default="", metavar="FILE")
     options.add_argument("--location", default="")
     options.add_argument("--device", action="store_true")
+    options.add_argument("--cookie", action="store_true")
+    options.add_argument("--label", default="")
+    options.add_argument("--start-url", default="")
+    options.add_argument("--region", default="")
     found = options.parse_args(two_dashes(arguments))
     known = login.providers()
     if found.provider not in known:
@@ -52,6 +56,10 @@ def run(arguments: list[str]) -> int:
         key_file=found.key,
         location=found.location,
         device=found.device,
+        cookie=found.cookie,
+        label=found.label.strip(),
+        start_url=found.start_url.strip(),
+        region=found.region.strip(),
     )
     try:
         chosen = login.get(found.provider, wish)

@@ -39,6 +39,10 @@ _LOGINS: Final = {
     "antigravity-login": ("login", "antigravity"),
     "vertex-import": ("login", "vertex", "--key"),
     "codex-device-login": ("login", "codex", "--device"),
+    "qwen-login": ("login", "qwen"),
+    "iflow-login": ("login", "iflow"),
+    "iflow-cookie": ("login", "iflow", "--cookie"),
+    "kiro-aws-login": ("login", "kiro"),
 }
 """CLIProxyAPI's login flags, and what they are here."""
 

@@ -20,13 +20,14 @@ Provider: TypeAlias = Literal[
     "gemini",
     "vertex",
     "copilot",
-    "gemini-cli",
-    "antigravity",
     "qwen",
     "iflow",
+    "gemini-cli",
+    "antigravity",
+    "kiro",
     "demo",
 ]
-WireName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini", "gemini_cli"]
+WireName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini", "gemini_cli", "kiro"]
 Policy: TypeAlias = Literal["failover", "balance", "race", "hedge"]
 Strategy: TypeAlias = Literal[
     "round-robin", "fill-first", "weighted", "most-remaining", "soonest-reset"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from proxy.config.document import Document
     from proxy.jsonio import Json
 
-GROUPS: Final = frozenset({"claude", "codex"})
+GROUPS: Final = frozenset({"claude", "codex", "qwen", "iflow", "kiro"})
 """Upstreams that exist by their account files, also before there is one."""
 _KEYS: Final = frozenset({"provider", "base-url", "proxy", "headers"})
 _ALSO_KEYS: Final = frozenset({"claude", "codex"})
@@ -36,7 +36,7 @@ IMITATED: Final = (
     "imitate gives the requests of any client for those of the provider's own tool; that may break"
     " the provider's terms of service and cost you the account"
 )
-_SECRETS: Final[dict[str, str]] = {}
+_SECRETS: Final = {"iflow": "IFLOW_CLIENT_SECRET"}
 """Variables of the environment that name the login's client secret."""
 
 

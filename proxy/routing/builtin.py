@@ -22,6 +22,9 @@ _MODELS: Final[dict[str, tuple[ListedModel, ...]]] = {
     "codex": data.CODEX,
     "gemini": data.GEMINI,
     "vertex": data.VERTEX,
+    "qwen": data.QWEN,
+    "iflow": data.IFLOW,
+    "kiro": data.KIRO,
 }
 _CAPABILITIES: Final = data.OTHER | {
     model.id: model.capability for models in _MODELS.values() for model in models
