@@ -249,7 +249,7 @@ async def read_as_it_is(opened: Opened, reply: Reply) -> None:
     if b'"error"' in body and _error_inside(body):
         _raise_error_of(body, opened)
     if b'"choices"' not in body and b'"msg"' in body and opened.asked.credential.wire == "chat":
-        # iFlow tells errors so, in a 200; this raises one.
+        # No answer at all: some services tell errors so, in a 200. This raises one.
         wires.get("chat").decode_answer(body)
 
 
