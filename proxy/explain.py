@@ -187,7 +187,8 @@ def _choice(
         url = work.call(candidate, asked, settings, found).url
     except ProxyError as error:
         problem = error.message
-    rules = payload.matching(settings.payload, (candidate.model, plan.model), credential.wire)
+    names = (candidate.model, plan.model)
+    rules = payload.matching(settings.payload, names, payload.protocol_of(credential))
     edits = [
         f"{rule.action} {path}" + ("" if rule.action == "remove" else f" = {_short(value)}")
         for rule in rules

@@ -65,7 +65,14 @@ MODULES_ONLY = {
     ("accounts", "config"): {"proxy.config.model"},
     ("auth", "config"): {"proxy.config.model", "proxy.config.declared"},
     ("auth", "net"): {"proxy.net.api", "proxy.net.fetch"},
-    ("auth", "upstream"): {"proxy.upstream.copilot", "proxy.upstream.copilot_facts"},
+    ("auth", "upstream"): {
+        "proxy.upstream.copilot",
+        "proxy.upstream.copilot_facts",
+        "proxy.upstream.facts",
+        "proxy.upstream.kiro_facts",
+        "proxy.upstream.antigravity",
+        "proxy.upstream.google_facts",
+    },
     ("upstream", "config"): {"proxy.config.model"},
     ("exchange", "config"): {"proxy.config.model"},
     ("routing", "config"): {

@@ -56,8 +56,8 @@ class Account:
         self.models_at = 0.0
         self.renewed = float("-inf")
         self.used = float("-inf")
-        self._issued: dict[str, tuple[Credential, Credential]] = {}
-        """By wire: a credential of the table, and the same with the token."""
+        self._issued: dict[tuple[str, WireName], tuple[Credential, Credential]] = {}
+        """By id and wire: a credential of the table, and the same with the token."""
         self.error = ""
         self.denied = False
         """The login was refused for now."""
@@ -69,7 +69,7 @@ class Account:
         """What the file still has to be told."""
         self.saving: dict[str, object] = {}
         """What it is being told."""
-        self.login = Secret(file.text(kind.login_key))
+        self.login = Secret(kind.login(file))
         self._spent: tuple[Secret, ...] = ()
         """Logins that new ones took the place of: the file may hold one until it is told."""
         self._told: dict[str, object] = {}
@@ -81,7 +81,7 @@ class Account:
         """The file changed; whether it holds another login. A token is kept if not, and if the file's is
         no newer.
         """
-        login = Secret(file.text(self.kind.login_key))
+        login = Secret(self.kind.login(file))
         spent = login in self._spent
         same = spent or login == self.login
         self.file = file
@@ -131,6 +131,8 @@ class Account:
 
     def succeeded(self, token: Token, now: float) -> dict[str, object]:
         """A fresh token came; what is written to the file."""
+        if token.lasts > 0:
+            token = replace(token, expires=now + token.lasts)
         if token.expires <= now + _MARGIN and token.refresh_in > 0:
             # This machine's clock goes wrong; how long the token lasts does not depend on it.
             token = replace(token, expires=now + token.refresh_in + 2 * _MARGIN)
@@ -141,14 +143,18 @@ class Account:
         if token.expires <= now + _MARGIN:
             self.failed("the token is over already; is the clock of this machine right?", now)
             return changes if token.login else {}
-        wished = now + token.refresh_in if token.refresh_in > 0 else token.expires - self.kind.lead
+        wished = now + token.refresh_in if token.refresh_in > 0 else self._due(token, now)
         latest = min(wished, token.expires - 2 * _MARGIN)
         self.set_token(token, max(latest - random.uniform(0.0, _JITTER), now + _MARGIN))  # noqa: S311  # spreads load
         self.error = self.refused = ""
         self.denied = False
         self.again = 0.0
         self.renewed = now
-        return {**changes, REFUSED: None}
+        return {**changes, REFUSED: None} if changes or self.file.refused else {}
+
+    def _due(self, token: Token, now: float) -> float:
+        """The kind's lead before its end, but not in the first half of a token that lasts no longer."""
+        return max(token.expires - self.kind.lead, (now + token.expires) / 2)
 
     def failed(self, why: str, now: float, after: float = 0.0) -> None:
         """No answer this time; `after`: seconds that the service wants to be left alone."""
@@ -179,16 +185,19 @@ class Account:
         return self.kind.credential(self.file, self.token, self.options, wire)
 
     def issue(self, credential: Credential) -> Credential:
-        """The same with the token and the address that hold now."""
-        last = self._issued.get(credential.wire)
+        """The same with the token, the address and the headers that hold now."""
+        which = (credential.id, credential.wire)
+        last = self._issued.get(which)
         if last is not None and last[0] is credential:
             return last[1]
         if self.token is None:
             return credential
-        url = self.credential(credential.wire).base_url
-        found = replace(credential, key=self.token.value, base_url=url)
+        now = self.credential(credential.wire)
+        found = replace(
+            credential, key=self.token.value, base_url=now.base_url, headers=now.headers
+        )
         # A request of an older table, which says other things, must not leave them to all that follow.
-        self._issued[credential.wire] = (credential, found)
+        self._issued[which] = (credential, found)
         return found
 
     def declared(self, learned: dict[str, WireName], now: int) -> list[declared.Account]:

@@ -153,6 +153,11 @@ class AccountBook:
             await self._renew(account)
         return account.token is not None and account.token is not old
 
+    def is_stale(self, credential: Credential, error: ProxyError) -> bool:
+        """After a 403: whether it says no more than that the token is over."""
+        account = self._accounts.get(credential.account)
+        return account is not None and account.kind.is_stale(error)
+
     def learn(self, candidate: Candidate, error: ProxyError) -> Candidate | None:
         """From a 400 that says that the model is served elsewhere: where to ask instead, once known.
 

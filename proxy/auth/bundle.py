@@ -167,7 +167,10 @@ _TIMES: Final = ("copilot_token_expiry", "last_refresh", "expired", "expires_at"
 
 def age(file: AccountFile) -> float:
     """The latest time that a file tells of its token, unix seconds; 0 without any."""
-    return max(files.seconds_of(file.text(key)) for key in _TIMES)
+    times = [file.text(key) for key in _TIMES]
+    inside = file.table("token").get("expiry")
+    times += [inside] if isinstance(inside, str) else []
+    return max(map(files.seconds_of, times))
 
 
 def _checked(name: str) -> str:

@@ -1,30 +1,30 @@
-"""GitHub's device login (RFC 8628): a code that a person types on GitHub's page, and polling until they
-did. Source: copilot sheet, section 3.
+"""Device logins (RFC 8628): a code that a person types on the service's page, and polling until they did.
 
-GitHub answers errors with 200, in JSON or as a form; both are read.
+Services differ in how bodies are written and in the status of "not yet"; what an answer says is read from
+its body alone, JSON or form.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 import trio
 from msgspec import Struct
+from msgspec.structs import replace
 
-from proxy.auth import github
-from proxy.auth.kind import LoginRefused, Unreachable
+from proxy.auth import grants
+from proxy.auth.grants import Grant
+from proxy.auth.login import LoginFailed
 from proxy.jsonio import encode
 from proxy.net.api import Headers, UpstreamBroken
 from proxy.net.fetch import Answer, fetch
-from proxy.secret import Secret
-from proxy.upstream import copilot_facts as known
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxy.config.model import CopilotOptions
     from proxy.net.api import Transport
 
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:device_code"
@@ -34,24 +34,39 @@ _JSON: Final[Headers] = [
     (b"Content-Type", b"application/json"),
     (b"Accept", b"application/json"),
 ]
+_CAMEL: Final = re.compile(r"_([a-z])")
+_KEY: Final = re.compile(rb'"[a-zA-Z]+"\s*:')
+_HUMP: Final = re.compile(rb"([A-Z])")
+_OVER: Final = "the code is over; start the login again"
 _ENDS: Final = {
-    "access_denied": "the login was refused on GitHub's page",
-    "expired_token": "the code is over; start the login again",
-    "device_code_expired": "the code is over; start the login again",
-    "incorrect_device_code": "GitHub does not know the code; start the login again",
-    "incorrect_client_credentials": "GitHub does not know the client id",
-    "unsupported_grant_type": "GitHub does not offer this kind of login",
-    "device_flow_disabled": "GitHub does not offer this kind of login to this client id",
+    "access_denied": "the login was refused on {}'s page",
+    "expired_token": _OVER,
+    "device_code_expired": _OVER,
+    "invalid_grant": _OVER,
+    "incorrect_device_code": "{} does not know the code; start the login again",
+    "incorrect_client_credentials": "{} does not know the client id",
+    "invalid_client": "{} does not know the client id",
+    "unsupported_grant_type": "{} does not offer this kind of login",
+    "device_flow_disabled": "{} does not offer this kind of login to this client id",
 }
 """Answers after which no further one can come."""
 
 
-class LoginFailed(Exception):  # noqa: N818  # reads as what happened
-    """One line for the person who logs in."""
+class Flow(Struct, frozen=True, kw_only=True):
+    """One service's side. `code`, `poll`: what is sent besides the code; `form`: as a form, not as JSON."""
+
+    service: str
+    code_url: str
+    token_url: str
+    code: dict[str, str]
+    poll: dict[str, str]
+    form: bool = False
+    camel: bool = False
+    """The JSON's keys are written `likeThis`."""
 
 
 class Code(Struct, frozen=True):
-    """What GitHub gave: the code to type, where, and how long it holds (seconds)."""
+    """What the service gave: the code to type, where, and how long it holds (seconds)."""
 
     device_code: str
     user_code: str
@@ -61,117 +76,81 @@ class Code(Struct, frozen=True):
     interval: float = 5.0
 
 
-class Login(Struct, frozen=True, kw_only=True):
-    """A login that gives Copilot."""
-
-    github_token: Secret
-    username: str
-    email: str
-
-
-class _Poll(Struct):
-    access_token: str = ""
-    error: str = ""
-    error_description: str = ""
-    interval: float = 0.0
-
-
 _code = msgspec.json.Decoder(Code)
-_poll = msgspec.json.Decoder(_Poll)
 
 
-async def start(transport: Transport, options: CopilotOptions, proxy: str) -> Code:
+async def start(transport: Transport, flow: Flow, proxy: str) -> Code:
     """Asks for a code. Raises LoginFailed."""
-    address, _ = known.github(options)
-    body = {"client_id": _client_id(options), "scope": known.facts().scope}
+    service = flow.service
     try:
-        answer = await _post(transport, f"{address}/login/device/code", body, proxy)
+        answer = await _post(transport, flow, flow.code_url, flow.code, proxy)
     except UpstreamBroken as broken:
-        raise LoginFailed(f"GitHub cannot be reached: {broken.reason}") from None
+        raise LoginFailed(f"{service} cannot be reached: {broken.reason}") from None
     if answer.status != 200:
-        raise LoginFailed(f"GitHub gave no code: status {answer.status}")
+        raise LoginFailed(f"{service} gave no code: status {answer.status}")
     try:
         code = _code.decode(answer.body)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise LoginFailed("GitHub gave no code: its answer cannot be read") from None
+        raise LoginFailed(f"{service} gave no code: its answer cannot be read") from None
     shown = (code.user_code, code.verification_uri, code.verification_uri_complete)
     # These go to a terminal, whose control characters nobody else may send.
     if not all(text.isascii() and text.isprintable() for text in shown) or not code.device_code:
-        raise LoginFailed("GitHub gave no code: its answer cannot be shown")
+        raise LoginFailed(f"{service} gave no code: its answer cannot be shown")
     return code
 
 
 async def wait(
-    transport: Transport,
-    code: Code,
-    options: CopilotOptions,
-    proxy: str,
-    note: Callable[[str], None],
-) -> Secret:
+    transport: Transport, flow: Flow, code: Code, proxy: str, note: Callable[[str], None]
+) -> Grant:
     """Polls until the person allowed the login. `note` is told what delays it. Raises LoginFailed."""
-    address, _ = known.github(options)
-    body = {
-        "client_id": _client_id(options),
-        "device_code": code.device_code,
-        "grant_type": _GRANT,
-    }
+    service = flow.service
+    body = {**flow.poll, "device_code": code.device_code, "grant_type": _GRANT}
     interval = min(max(code.interval, 0.0), _LONGEST_WAIT)
     end = trio.current_time() + code.expires_in
     lost = False
     while True:
-        # One second more than asked for: GitHub counts whole seconds.
+        # One second more than asked for: some count whole seconds.
         await trio.sleep(interval + 1.0)
         if trio.current_time() >= end:
-            raise LoginFailed(_ENDS["expired_token"])
+            raise LoginFailed(_OVER)
         try:
-            answer = await _post(transport, f"{address}/login/oauth/access_token", body, proxy)
+            answer = await _post(transport, flow, flow.token_url, body, proxy)
         except UpstreamBroken as broken:
             if not lost:
-                note(f"GitHub cannot be reached ({broken.reason}); trying on")
+                note(f"{service} cannot be reached ({broken.reason}); trying on")
             lost = True
             continue
         lost = False
         told = _read(answer)
-        if told.access_token:
-            return Secret(told.access_token)
-        if told.error in _ENDS:
-            raise LoginFailed(_ENDS[told.error])
-        if told.error == "slow_down":
-            interval = min(max(interval + _SLOWER, told.interval), _LONGEST_WAIT)
-        elif told.error not in ("", "authorization_pending"):
-            note(f"GitHub says {told.error!r}; trying on")
+        if grants.sendable(told.access_token):
+            return told
+        error = told.error or ""
+        if error in _ENDS:
+            raise LoginFailed(_ENDS[error].format(service))
+        if error == "slow_down":
+            interval = min(max(interval + _SLOWER, told.interval or 0.0), _LONGEST_WAIT)
+        elif error not in ("", "authorization_pending"):
+            note(f"{service} says {error!r}; trying on")
 
 
-async def finish(transport: Transport, token: Secret, options: CopilotOptions, proxy: str) -> Login:
-    """Checks that the login gives Copilot, and asks whose it is. Raises LoginFailed."""
-    try:
-        await github.exchange(transport, token, options, proxy)
-    except LoginRefused as refused:
-        raise LoginFailed(f"this GitHub account has no Copilot: {refused.why}") from None
-    except Unreachable as failure:
-        raise LoginFailed(f"Copilot could not be checked: {failure.why}") from None
-    username, email = await github.user(transport, token, options, proxy)
-    return Login(github_token=token, username=username, email=email)
+def _read(answer: Answer) -> Grant:
+    found = grants.read(answer.body)
+    if found is None:
+        fields = dict(parse_qsl(answer.body[:65536].decode("latin-1")))
+        found = Grant(fields.get("access_token"), error=fields.get("error"))
+    return found
 
 
-def file_name(account_type: str, username: str) -> str:
-    """`copilot_<type>_<login>.json`, as CLIProxyAPI names it."""
-    safe = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in username)
-    return f"copilot_{account_type}_{safe[:100]}.json"
+async def _post(
+    transport: Transport, flow: Flow, url: str, body: dict[str, str], proxy: str
+) -> Answer:
+    headers = list(grants.FORM if flow.form else _JSON)
+    if flow.camel:
+        body = {_CAMEL.sub(lambda m: m[1].upper(), key): value for key, value in body.items()}
+    data = urlencode(body).encode() if flow.form else encode(body)
+    answer = await fetch(transport, b"POST", url, headers, data, proxy=proxy)
+    return replace(answer, body=_KEY.sub(_snake, answer.body)) if flow.camel else answer
 
 
-def _client_id(options: CopilotOptions) -> str:
-    return options.client_id or known.facts().client_id
-
-
-def _read(answer: Answer) -> _Poll:
-    try:
-        return _poll.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        text = answer.body[:65536].decode("latin-1")
-        fields = dict(parse_qsl(text))
-        return _Poll(fields.get("access_token", ""), fields.get("error", ""))
-
-
-async def _post(transport: Transport, url: str, body: dict[str, str], proxy: str) -> Answer:
-    return await fetch(transport, b"POST", url, list(_JSON), encode(body), proxy=proxy)
+def _snake(key: re.Match[bytes]) -> bytes:
+    return _HUMP.sub(rb"_\1", key[0]).lower()

@@ -30,6 +30,7 @@ MOST: Final = 20_000
 REFUSED: Final = "pointsman_refused"
 """Our own key: why the service refuses the login for good, so that a restart does not ask again."""
 
+_HUGE: Final = 1e18
 _DRAFT: Final = re.compile(r"\..+\.json\.[0-9]+\.[0-9a-f]{8}\.tmp")
 _DRAFT_AGE: Final = 60.0
 
@@ -53,6 +54,16 @@ class AccountFile(Struct, frozen=True, kw_only=True):
         """A text, stripped; "" when the key is missing or holds something else."""
         value = self._value(key)
         return value.strip() if isinstance(value, str) else ""
+
+    def table(self, key: str) -> dict[str, object]:
+        """An object; empty when the key is missing or holds something else."""
+        value = self._value(key)
+        return value if isinstance(value, dict) else {}
+
+    def number(self, key: str) -> float:
+        """A number; 0 when the key is missing or holds something else."""
+        value = self._value(key)
+        return float(value) if isinstance(value, int | float) and abs(value) < _HUGE else 0.0
 
     @property
     def disabled(self) -> bool:
@@ -150,14 +161,17 @@ def _value_of(top: Body, key: str) -> object:
 
 
 def update(folder: Path, name: str, changes: Mapping[str, object]) -> AccountFile:
-    """Reads the file once more, sets these keys (None: removes) and writes it back.
+    """Reads the file once more, sets these keys (None: removes; objects: key by key) and writes it back.
 
     Raises BadAccountFile, FileNotFoundError (a deleted account stays deleted), OSError.
     """
-    top = dict(read(folder, name).top)
+    file = read(folder, name)
+    top = dict(file.top)
     for key, value in changes.items():
         if value is None:
             top.pop(key, None)
+        elif isinstance(value, dict):
+            top[key] = {**file.table(key), **value}
         else:
             top[key] = value
     write(folder / name, render(top))
@@ -187,8 +201,9 @@ def rfc3339(seconds: float) -> str:
 
 
 def seconds_of(text: str) -> float:
-    """Unix time of a time in a file; 0 for none or a text that is no time."""
+    """Unix time of a time in a file; 0 for none or a text that is no time. Without a zone it is UTC."""
     try:
-        return datetime.fromisoformat(text).timestamp()
+        time = datetime.fromisoformat(text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return 0.0

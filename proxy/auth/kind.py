@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from msgspec import Struct
 
 from proxy.auth.files import rfc3339, seconds_of
+from proxy.config import declared
+from proxy.config.model import Credential
 from proxy.secret import Secret
 
 if TYPE_CHECKING:
     from proxy.auth.account import Account
     from proxy.auth.files import AccountFile
-    from proxy.config import declared
-    from proxy.config.model import AccountOptions, Credential, WireName
+    from proxy.config.model import AccountOptions, Provider, WireName
     from proxy.errors import ProxyError
     from proxy.net.api import Transport
 
@@ -34,6 +35,8 @@ class Token(Struct, frozen=True):
     value: Secret
     expires: float
     refresh_in: float = 0.0
+    lasts: float = 0.0
+    """Seconds from now, where the service says this in place of a time; 0 = it said a time."""
     base_url: str = ""
     """The address that the service names for this account."""
     login: Secret = Secret("")
@@ -67,11 +70,15 @@ class Kind:
     name = ""
     """`type` of its files, and the provider whose rotation they join."""
     login_key = "refresh_token"
-    """The key of a file with which tokens are asked."""
+    """The key of a file with which tokens are asked, see `login`."""
     lead = 300.0
     """Seconds before its end at which a token is renewed, where the service says no other time."""
     has_list = False
     """Whether the service tells which models an account has; otherwise the built-in list holds."""
+
+    def login(self, file: AccountFile) -> str:
+        """What tokens are asked with; empty where the file has none."""
+        return file.text(self.login_key)
 
     def stored(self, file: AccountFile) -> Token | None:
         """The token that stands in the file."""
@@ -99,7 +106,7 @@ class Kind:
 
     def proxy(self, options: AccountOptions) -> str:
         """Which proxy the configuration names for accounts of this kind."""
-        return options.proxy
+        return options.service(self.name).proxy or options.proxy
 
     def credential(
         self, file: AccountFile, token: Token | None, options: AccountOptions, wire: WireName
@@ -134,6 +141,58 @@ class Kind:
         """What is logged when the server ends."""
         return {}
 
+    def is_stale(self, error: ProxyError) -> bool:  # noqa: ARG002  # most say it with a 401
+        """Whether an answer of status 403 says no more than that the token is over."""
+        return False
+
     def is_elsewhere(self, error: ProxyError) -> bool:  # noqa: ARG002  # most serve on one wire
         """Whether an answer of status 400 says that the model is served on another wire."""
         return False
+
+
+class OneWire(Kind):
+    """Accounts that serve their provider's built-in list on one wire."""
+
+    provider: Provider
+    wire: WireName
+
+    def address(self, file: AccountFile, token: Token | None) -> str:
+        """Where requests go, unless the configuration names another place."""
+        raise NotImplementedError
+
+    def credential(
+        self, file: AccountFile, token: Token | None, options: AccountOptions, wire: WireName
+    ) -> Credential:
+        """See Kind."""
+        said = options.service(self.provider)
+        return Credential(
+            id=file.name,
+            provider=self.provider,
+            wire=wire,
+            base_url=(said.base_url or self.address(file, token)).rstrip("/"),
+            headers=said.headers,
+            proxy=options.proxy,
+            upstream=self.provider,
+            label=file.label,
+            prefix=file.text("prefix"),
+            section="auth-dir",
+            account=file.name,
+            service=options.services.get(self.provider),
+        )
+
+    def declared(
+        self,
+        account: Account,
+        learned: dict[str, WireName],  # noqa: ARG002  # there is no other wire
+        now: int,  # noqa: ARG002  # the list has its dates
+    ) -> list[declared.Account]:
+        """See Kind."""
+        return [
+            declared.Account(
+                credential=account.credential(self.wire),
+                group=self.provider,
+                prefix=account.prefix,
+                owner=self.provider,
+                kind=self.provider,
+            )
+        ]

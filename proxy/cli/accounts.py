@@ -170,7 +170,12 @@ def _rests(options: argparse.Namespace) -> dict[str, list[SavedCooldown]]:
     path = state.place(os.environ, where(options))
     try:
         data = state.load(path)
-        return {} if data is None else memory.standing(data, Clock().now())
+        found = {} if data is None else memory.standing(data, Clock().now())
+        # An account with several projects has a credential for each: `<file>::<project>`.
+        rests: dict[str, list[SavedCooldown]] = {}
+        for id, more in found.items():
+            rests.setdefault(id.partition("::")[0], []).extend(more)
+        return rests
     except state.StateError as error:
         sys.stderr.write(f"pointsman: {error}; cooldowns are not shown\n")
     except ValueError as error:

@@ -1,6 +1,6 @@
 """`pointsman login PROVIDER`: a login in the terminal, kept as an account file.
 
-Also `-copilot-login` and `-github-copilot-login`, as CLIProxyAPI spells them.
+Also `-copilot-login`, `-claude-login` and so on, as CLIProxyAPI spells them.
 """
 
 from __future__ import annotations
@@ -10,29 +10,21 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 import trio
-from msgspec.structs import replace
 
-from proxy.auth import device, files
-from proxy.auth.device import LoginFailed
+from proxy.auth import files, login
+from proxy.auth.login import LoginFailed, Wish
 from proxy.cli.main import FAILED, OK, USAGE, parser, read, two_dashes
 from proxy.net.transport import Transport
-from proxy.upstream.copilot_facts import TYPES, type_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from proxy.auth.device import Code
-    from proxy.config.model import CopilotOptions
+    from proxy.auth.login import Login
 
-PROVIDERS: Final = ("copilot",)
-LATER: Final = (
-    *("claude", "codex", "gemini", "gemini-cli", "antigravity", "qwen", "iflow", "grok", "kiro"),
-)
+LATER: Final = ("grok", "aistudio")
+TYPES: Final = ("individual", "business", "enterprise")
 _INTERRUPTED: Final = 130
-_RISK: Final = (
-    "Note: Copilot is made for GitHub's own clients; GitHub may limit or end an account that is"
-    " used otherwise. See docs/copilot.md."
-)
+_LINE: Final = 16 * 1024
 
 
 def run(arguments: list[str]) -> int:
@@ -41,22 +33,38 @@ def run(arguments: list[str]) -> int:
     options.add_argument("provider")
     options.add_argument("--no-browser", action="store_true")
     options.add_argument("--account-type", choices=TYPES, default="")
+    options.add_argument("--project", "--project_id", default="", metavar="ID")
+    options.add_argument("--key", default="", metavar="FILE")
+    options.add_argument("--location", default="")
+    options.add_argument("--device", action="store_true")
+    options.add_argument("--cookie", action="store_true")
+    options.add_argument("--label", default="")
+    options.add_argument("--start-url", default="")
+    options.add_argument("--region", default="")
     found = options.parse_args(two_dashes(arguments))
-    if found.provider not in PROVIDERS:
+    known = login.providers()
+    if found.provider not in known:
         later = "is not available yet" if found.provider in LATER else "is not known"
-        sys.stderr.write(f"pointsman: a login for {found.provider!r} {later}; try 'copilot'\n")
+        names = ", ".join(known)
+        sys.stderr.write(f"pointsman: a login for {found.provider!r} {later}; one of: {names}\n")
         return USAGE
     loaded = read(found)
-    settings, copilot = loaded.settings, loaded.declared.copilot
-    kind = type_of(found.account_type, copilot.account_type)
+    wish = Wish(
+        options=loaded.account_options,
+        account_type=found.account_type,
+        project=found.project,
+        key_file=found.key,
+        location=found.location,
+        device=found.device,
+        cookie=found.cookie,
+        label=found.label.strip(),
+        start_url=found.start_url.strip(),
+        region=found.region.strip(),
+    )
     try:
-        path = trio.run(
-            _login,
-            replace(copilot, account_type=kind),
-            copilot.proxy or settings.proxy_url,
-            files.folder_of(settings.auth_dir),
-            not found.no_browser,
-        )
+        chosen = login.get(found.provider, wish)
+        folder = files.folder_of(loaded.settings.auth_dir)
+        path = trio.run(_login, chosen, folder, not found.no_browser)
     except LoginFailed as failed:
         sys.stderr.write(f"pointsman: {failed}\n")
         return FAILED
@@ -70,48 +78,64 @@ def run(arguments: list[str]) -> int:
     return OK
 
 
-async def _login(options: CopilotOptions, proxy: str, folder: Path, browser: bool) -> Path:
+async def _login(chosen: Login, folder: Path, browser: bool) -> Path:
     transport = Transport()
+    failure: LoginFailed | None = None
     async with trio.open_nursery() as nursery:
         try:
             await nursery.start(transport.run)
-            code = await device.start(transport, options, proxy)
-            _show(code)
-            if browser and sys.stdout.isatty():
-                nursery.start_soon(_open, code.verification_uri_complete or code.verification_uri)
-            token = await device.wait(transport, code, options, proxy, _note)
-            login = await device.finish(transport, token, options, proxy)
+            account = await chosen.run(transport, Screen(nursery, chosen.note, browser=browser))
         except LoginFailed as failed:
-            failure: LoginFailed | None = failed
-        else:
-            failure = None
+            failure = failed
         nursery.cancel_scope.cancel()
     await transport.aclose()
     if failure is not None:
         # Outside of the nursery, which would wrap it into a group.
         raise failure
-    content = {
-        "github_token": login.github_token.reveal(),
-        "account_type": options.account_type,
-        "email": login.email,
-        "username": login.username,
-        "type": "copilot",
-    }
-    name = device.file_name(options.account_type, login.username)
-    return await trio.to_thread.run_sync(files.create, folder, name, content)
+    return await trio.to_thread.run_sync(files.create, folder, account.name, account.content)
 
 
-def _show(code: Code) -> None:
-    """Code and address; on a terminal also as a picture to scan."""
-    address = code.verification_uri
-    if sys.stdout.isatty():
-        picture = qr(code.verification_uri_complete or address)
-        print(f"\n{picture}\n  Open  {address}\n  Code  \033[1m{code.user_code}\033[0m\n")
-    else:
-        print(f"url: {address}\ncode: {code.user_code}")
-    print(_RISK)
-    minutes = int(code.expires_in // 60)
-    print(f"Waiting for the login; the code holds for {minutes} minutes.", flush=True)
+class Screen:
+    """`login.Terminal` on standard input and output. `note` is told before anything else."""
+
+    def __init__(self, nursery: trio.Nursery, note: str, *, browser: bool) -> None:
+        self._nursery = nursery
+        self._note = note
+        self._browser = browser and sys.stdout.isatty()
+        self._typed = b""
+        self.typing = sys.stdin.isatty() and sys.stdout.isatty()
+
+    def show(self, text: str) -> None:
+        """See Terminal."""
+        if self._note:
+            print(self._note)
+            self._note = ""
+        print(text, flush=True)
+
+    def code(self, address: str, code: str, complete: str = "") -> None:
+        """Code and address; on a terminal also as a picture to scan."""
+        if sys.stdout.isatty():
+            picture = qr(complete or address)
+            self.show(f"\n{picture}\n  Open  {address}\n  Code  \033[1m{code}\033[0m\n")
+        else:
+            self.show(f"url: {address}\ncode: {code}")
+
+    def open(self, url: str) -> None:
+        """See Terminal. The address stands on the screen if there is no browser."""
+        web = url.startswith("https://")
+        if self._browser and web and (os.name == "nt" or _has_screen()):
+            self._nursery.start_soon(_open, url)
+
+    async def line(self) -> str:
+        """See Terminal. An answer that nobody waits for any more is left to its thread."""
+        while b"\n" not in self._typed and len(self._typed) < _LINE:
+            # Not `sys.stdin`, whose lock a thread that is left behind would hold at the end.
+            data = await trio.to_thread.run_sync(os.read, 0, _LINE, abandon_on_cancel=True)
+            if not data:
+                break
+            self._typed += data
+        line, newline, self._typed = self._typed.partition(b"\n")
+        return (line + newline).decode(errors="replace")
 
 
 def qr(text: str) -> str:
@@ -127,16 +151,10 @@ def qr(text: str) -> str:
     return out.getvalue()
 
 
-def _note(text: str) -> None:
-    print(text, flush=True)
-
-
 async def _open(url: str) -> None:
-    """The person's browser; the address stands on the screen if there is none."""
     import webbrowser
 
-    if url.startswith("https://") and (os.name == "nt" or _has_screen()):
-        await trio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True)
+    await trio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True)
 
 
 def _has_screen() -> bool:

@@ -25,7 +25,7 @@ CONFIG: Final = 78
 
 _GROUPS: Final = groups()
 _SINGLE_DASH: Final = (
-    *("config", "routes", "host", "port", "json", "help", "version", "no-browser"),
+    *("config", "routes", "host", "port", "json", "help", "version", "no-browser", "project_id"),
 )
 """Options that CLIProxyAPI, or a habit from it, spells with one dash."""
 _DEFAULTS: Final = {"accounts": "list"}
@@ -33,6 +33,16 @@ _DEFAULTS: Final = {"accounts": "list"}
 _LOGINS: Final = {
     "copilot-login": ("login", "copilot"),
     "github-copilot-login": ("login", "copilot", "--account-type", "individual"),
+    "claude-login": ("login", "claude"),
+    "codex-login": ("login", "codex"),
+    "login": ("login", "gemini-cli"),
+    "antigravity-login": ("login", "antigravity"),
+    "vertex-import": ("login", "vertex", "--key"),
+    "codex-device-login": ("login", "codex", "--device"),
+    "qwen-login": ("login", "qwen"),
+    "iflow-login": ("login", "iflow"),
+    "iflow-cookie": ("login", "iflow", "--cookie"),
+    "kiro-aws-login": ("login", "kiro"),
 }
 """CLIProxyAPI's login flags, and what they are here."""
 
@@ -127,7 +137,7 @@ def _verb(arguments: list[str]) -> tuple[str, list[str]]:
         login = _LOGINS.get(word.lstrip("-")) if word.startswith("-") else None
         if login is not None:
             verb, *words = login
-            return verb, [*words, *arguments[:index], *arguments[index + 1 :]]
+            return verb, [*words, *arguments[index + 1 :], *arguments[:index]]
     return "serve", arguments
 
 

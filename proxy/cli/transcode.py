@@ -3,8 +3,8 @@
     pointsman transcode --from W --to W [--kind request|stream|response] [--model M] [--stream] FILE
     pointsman transcode --batch IN.jsonl --out OUT.jsonl
 
-W: openai (chat), openai-response (responses), claude (anthropic), gemini, gemini-cli, codex, or our own
-names. What a translation cannot carry is printed to standard error, or stands in `lost`.
+W: openai (chat), openai-response (responses), claude (anthropic), gemini, gemini-cli, antigravity, codex, or our
+own names. What a translation cannot carry is printed to standard error, or stands in `lost`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _NAMES: Final = {
     "claude": "anthropic",
     "gemini-cli": "gemini_cli",
     "codex": "responses",
+    "antigravity": "gemini_cli",
 }
 _EPOCH: Final = 1_750_000_000
 """A fixed clock: the same input gives the same output."""

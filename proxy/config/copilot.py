@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from proxy.config import keys
+from proxy.config import keys, services
 from proxy.config.declared import Place, Prefix
 from proxy.config.diagnose import quoted
 from proxy.config.document import Document
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from proxy.config.legacy import Legacy
     from proxy.jsonio import Json
 
-GROUPS: Final = frozenset({"copilot"})
+GROUPS: Final = frozenset({"copilot", "gemini-cli", "antigravity", "vertex"})
 """Upstreams that exist by their account files, also before there is one."""
 _PREFIX: Final = "copilot-"
 _SECTION: Final = "copilot-api-key"
@@ -158,18 +158,7 @@ def _addresses(
         else:
             message = f"{quoted(key)} is no http or https URL"
             report.error("bad-value", message, document, (*path, key))
-    proxy = entry.get("proxy", "")
-    if keys.is_proxy(proxy):
-        found["proxy"] = proxy
-    elif proxy:
-        message = "'proxy' is no socks5, http or https URL"
-        report.error("bad-value", message, document, (*path, "proxy"))
-    headers = entry.get("headers", {})
-    for name in keys.bad_headers(headers):
-        message = f"header {quoted(name)} cannot be sent"
-        report.error("bad-header", message, document, (*path, "headers", name), key=True)
-    if headers:
-        found["headers"] = keys.headers_of(headers)
+    found |= services.shared(document, entry, path, report)
 
 
 def with_prefix(prefixes: tuple[Prefix, ...]) -> tuple[Prefix, ...]:

@@ -17,6 +17,7 @@ from proxy.config.model import (
     OnBreak,
     OnLoss,
     Policy,
+    ServiceOptions,
     Sticky,
     Strategy,
     Warning_,
@@ -175,5 +176,7 @@ class Declared(Struct, frozen=True, kw_only=True):
     strategy: Strategy = "round-robin"
     force_prefix: bool = False
     copilot: CopilotOptions = CopilotOptions()
+    services: dict[str, ServiceOptions] = {}
+    """How the accounts of other providers behave, by provider."""
     now: int = 0
     """Unix time of loading: the creation date of models that have none."""

@@ -170,8 +170,8 @@ CONFIG: Final[dict[str, Shape]] = {
 INERT: Final[dict[str, str]] = {
     "grok-api-key": "Grok accounts are not available yet",
     "grok": "Grok accounts are not available yet",
-    "kiro": "Kiro accounts are not available yet",
-    "kiro-preferred-endpoint": "Kiro accounts are not available yet",
+    "kiro": "Kiro accounts are files of auth-dir",
+    "kiro-preferred-endpoint": "the account's file says it, as 'preferred_endpoint'",
     "ampcode": "the Amp proxy is not available yet",
     "amp-upstream-url": "the Amp proxy is not available yet",
     "amp-upstream-api-key": "the Amp proxy is not available yet",

@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from proxy import home
-from proxy.config import copilot, env, settings, tomlio
+from proxy.config import copilot, env, services, settings, tomlio
 from proxy.config.declared import Declared
 from proxy.config.diagnose import ConfigError, Problem, Report
 from proxy.config.document import SIZE, Document, decoded
@@ -82,7 +82,7 @@ def read(
     if not files and not routes and not accounts and file is None:
         files = [DEMO]
     options = copilot.of_legacy(empty, environ, report)
-    groups = {account.group for account in accounts} | copilot.GROUPS
+    groups = {account.group for account in accounts}
     compiled = Routes(report, environ, groups, found.proxy_url, found.api_keys)
     documents = [_document(path, report, texts) for path in files]
     for path, document in zip(files, documents, strict=True):
@@ -101,6 +101,7 @@ def read(
             accounts=accounts,
             prefixes=copilot.with_prefix(declared.prefixes),
             copilot=replace(options, **compiled.copilot),
+            services=services.options_of(compiled.services, environ),
             mappings=mappings,
             excluded=excluded,
             strategy=settings.strategy_of(empty),

@@ -14,9 +14,20 @@ from proxy.convo.model import Capability, Reasoning
 from proxy.secret import Secret
 
 Provider: TypeAlias = Literal[
-    "openai-compat", "claude", "codex", "gemini", "vertex", "copilot", "demo"
+    "openai-compat",
+    "claude",
+    "codex",
+    "gemini",
+    "vertex",
+    "copilot",
+    "qwen",
+    "iflow",
+    "gemini-cli",
+    "antigravity",
+    "kiro",
+    "demo",
 ]
-WireName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini"]
+WireName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini", "gemini_cli", "kiro"]
 Policy: TypeAlias = Literal["failover", "balance", "race", "hedge"]
 Strategy: TypeAlias = Literal[
     "round-robin", "fill-first", "weighted", "most-remaining", "soonest-reset"
@@ -61,12 +72,35 @@ class CopilotOptions(Struct, frozen=True, kw_only=True):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+class ServiceOptions(Struct, frozen=True, kw_only=True):
+    """How the accounts of one provider behave. Empty texts: what its table in `upstream/data/` says."""
+
+    base_url: str = ""
+    proxy: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    client_secret: Secret = Secret("")
+    """Of the client that logs in, where another one than the provider's own is used."""
+    system_line: bool = True
+    """Claude: the first system block that subscriptions are served with, where a client has it not."""
+    imitate: bool = False
+    """Requests carry the identity of the provider's own tool, whoever sent them. May break its terms."""
+
+
+_PLAIN: Final = ServiceOptions()
+
+
 class AccountOptions(Struct, frozen=True, kw_only=True):
     """What the configuration says of accounts that log in."""
 
     copilot: CopilotOptions = CopilotOptions()
     proxy: str = ""
     """URL; empty = direct."""
+    services: dict[str, ServiceOptions] = {}
+    """By provider, for those that say something."""
+
+    def service(self, provider: str) -> ServiceOptions:
+        """What is said of one provider's accounts."""
+        return self.services.get(provider, _PLAIN)
 
 
 class Credential(Struct, frozen=True, kw_only=True):
@@ -109,6 +143,13 @@ class Credential(Struct, frozen=True, kw_only=True):
     account: str = ""
     """Name of the account file that holds the token; empty = `key` is all that is needed."""
     copilot: CopilotOptions | None = None
+    service: ServiceOptions | None = None
+    """How accounts of other providers behave, where something is said of them."""
+    mirrors: tuple[str, ...] = ()
+    """Further addresses of the same service, asked in turn where one cannot be reached or has no quota
+    left; without trailing slash."""
+    project: str = ""
+    """What the service bills and counts requests of this account by, where it has several."""
 
 
 class Candidate(Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from proxy.config import copilot, keys, routes_lint
+from proxy.config import copilot, keys, routes_lint, services
 from proxy.config.declared import Alias, Declared, Prefix, Route, Rule, Upstream
 from proxy.config.diagnose import nearest, quoted
 from proxy.config.elsewhere import value_of
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from proxy.jsonio import Json
 
 _MOST_FINDINGS: Final = 100
+_STANDING: Final = tuple(sorted(copilot.GROUPS | services.GROUPS))
+"""Upstreams that can be named without being defined, since their accounts are files."""
 
 
 class Routes:
@@ -50,6 +52,8 @@ class Routes:
         self.keys: dict[str, ClientKey] = {}
         self.copilot: dict[str, object] = {}
         """What `provider = "copilot"` says: members of `CopilotOptions`."""
+        self.services: dict[str, dict[str, object]] = {}
+        """The same of other providers with accounts: members of `ServiceOptions`."""
         self._report = report
         self._environ = environ
         self._known = known
@@ -145,7 +149,9 @@ class Routes:
             file.error("missing-key", message, path, key=True)
         if not word and entry.get("provider"):
             return
-        if copilot.upstream_of(word, file.document, entry, path, self._report, self.copilot):
+        if copilot.upstream_of(
+            word, file.document, entry, path, self._report, self.copilot
+        ) or services.upstream_of(word, file.document, entry, path, self._report, self.services):
             self._upstreams[name] = Upstream(
                 name=name, credentials=(), accounts=word, place=file.place(path)
             )
@@ -165,7 +171,7 @@ class Routes:
                 (*path, "base-url") if given else path,
                 key=not given,
             )
-        if name in self._known:
+        if name in self._known and name not in copilot.GROUPS:
             note = f"upstream {quoted(name)} takes the place of the one of config.yaml"
             file.warn("", note, path, key=True)
         limits, where = entry.get("limits", {}), (*path, "limits")
@@ -223,11 +229,11 @@ class Routes:
         return keys.headers_of(headers)
 
     def _reference(self, upstream: str, file: RouteFile, path: Path) -> None:
-        if upstream in self._upstreams or upstream in self._known:
+        if any(upstream in names for names in (self._upstreams, self._known, _STANDING)):
             return
         if f"upstream {upstream}" in self._sources:
             return
-        known = (*self._upstreams, *self._known)
+        known = dict.fromkeys((*self._upstreams, *self._known, *_STANDING))
         hint = nearest(upstream, known) or (f"known: {', '.join(known)}" if known else "")
         message = f"upstream {quoted(upstream)} is not defined"
         file.error("unknown-upstream", message, path, hint=hint[:200])

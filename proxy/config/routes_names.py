@@ -116,9 +116,13 @@ def prefix(file: RouteFile, text: str, entry: dict[str, Json]) -> Prefix | None:
     )
 
 
+_ANTIGRAVITY: Final = "antigravity"
+
+
 def payload(file: RouteFile, entry: dict[str, Json], path: Path) -> list[PayloadRule]:
     """The edits of one `[[payload]]` table."""
-    wire = file.word(entry, "wire", path, "")
+    own = entry.get("wire", "") == _ANTIGRAVITY  # no wire of upstreams, but of edits
+    wire = _ANTIGRAVITY if own else file.word(entry, "wire", path, "")
     globs = [name for name in entry.get("models", []) if name]
     if not globs:
         message = "a payload rule needs 'models', a list of names or patterns"

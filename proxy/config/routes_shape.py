@@ -38,6 +38,8 @@ ROUTES: Final[dict[str, Shape]] = {
             "github-url": "text",
             "github-api-url": "text",
             "client-id": "text",
+            "system-line": "bool",
+            "imitate": "bool",
         }
     },
     "models": {
@@ -110,12 +112,15 @@ PROVIDERS: Final[dict[str, tuple[Provider, WireName, str]]] = {
     "vertex": ("vertex", "gemini", "https://aiplatform.googleapis.com"),
     "demo": ("demo", "chat", "demo:"),
     "copilot": ("copilot", "chat", ""),
+    "qwen": ("qwen", "chat", ""),
+    "iflow": ("iflow", "chat", ""),
+    "kiro": ("kiro", "kiro", ""),
 }
 """Provider, its wire, and the base URL it has when none is given."""
 
 LATER: Final[dict[str, tuple[str, ...]]] = {
     "provider": (
-        "gemini-cli", "antigravity", "qwen", "iflow", "kiro", "grok", "aistudio",
+        "gemini-cli", "antigravity", "grok", "aistudio",
     ),
 }  # fmt: skip
 """Words of the language that this version does not carry out yet: an error, not a silent change."""

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 UNKNOWN: Final = Capability()
 
 _MODELS: Final[dict[str, tuple[ListedModel, ...]]] = {
+    "gemini-cli": data.GEMINI_CLI,
     "claude": data.CLAUDE,
     "codex": data.CODEX,
     "gemini": data.GEMINI,
     "vertex": data.VERTEX,
+    "qwen": data.QWEN,
+    "iflow": data.IFLOW,
+    "kiro": data.KIRO,
 }
 _CAPABILITIES: Final = data.OTHER | {
     model.id: model.capability for models in _MODELS.values() for model in models

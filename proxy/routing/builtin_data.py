@@ -225,6 +225,129 @@ VERTEX: Final = tuple(
     else model
     for model in GEMINI
 )
+GEMINI_CLI: Final = tuple(
+    _gemini(
+        model.id,
+        model.created,
+        model.display_name,
+        model.version,
+        text="Our most intelligent model with SOTA reasoning and multimodal understanding, and"
+        " powerful agentic and vibe coding capabilities",
+        levels=_PRO_LEVELS,
+    )
+    if model.id == "gemini-3-pro-preview"
+    else model
+    for model in VERTEX
+    if model.id != "gemini-3-pro-image-preview"
+)
+
+
+_ALL_LEVELS: Final = ("none", "auto", "minimal", "low", "medium", "high", "xhigh")
+_SWITCHED: Final = Capability(thinking=True, levels=_ALL_LEVELS)
+"""Thinks or not; any effort but `none` means that it does."""
+
+
+def _plain(
+    owner: str,
+    id: str,
+    created: int,
+    name: str,
+    text: str,
+    *,
+    context: int = 0,
+    output: int = 0,
+    version: str = "",
+    capability: Capability | None = None,
+) -> ListedModel:
+    return ListedModel(
+        id=id,
+        created=created,
+        owned_by=owner,
+        kind=owner,
+        display_name=name,
+        description=text,
+        version=version,
+        context=context,
+        output=output,
+        capability=capability or Capability(),
+    )
+
+
+QWEN: Final = tuple(
+    _plain("qwen", id, created, name, text, version="3.0", context=context, output=output)
+    for id, created, name, text, context, output in (
+        ("qwen3-coder-plus", 1753228800, "Qwen3 Coder Plus",
+         "Advanced code generation and understanding model", 32_768, 8192),
+        ("qwen3-coder-flash", 1753228800, "Qwen3 Coder Flash",
+         "Fast code generation model", 8192, 2048),
+        ("vision-model", 1758672000, "Qwen3 Vision Model",
+         "Vision model model", 32_768, 2048),
+    )
+)  # fmt: skip
+IFLOW: Final = tuple(
+    _plain("iflow", id, created, name, text, capability=capability)
+    for id, created, name, text, capability in (
+        ("tstars2.0", 1746489600, "TStars-2.0", "iFlow TStars-2.0 multimodal assistant", None),
+        ("qwen3-coder-plus", 1753228800, "Qwen3-Coder-Plus",
+         "Qwen3 Coder Plus code generation", None),
+        ("qwen3-max", 1758672000, "Qwen3-Max", "Qwen3 flagship model", None),
+        ("qwen3-vl-plus", 1758672000, "Qwen3-VL-Plus", "Qwen3 multimodal vision-language", None),
+        ("qwen3-max-preview", 1757030400, "Qwen3-Max-Preview", "Qwen3 Max preview build", None),
+        ("kimi-k2-0905", 1757030400, "Kimi-K2-Instruct-0905",
+         "Moonshot Kimi K2 instruct 0905", None),
+        ("kimi-k2", 1752192000, "Kimi-K2", "Moonshot Kimi K2 general model", None),
+        ("kimi-k2-thinking", 1762387200, "Kimi-K2-Thinking",
+         "Moonshot Kimi K2 thinking model", None),
+        ("glm-4.6", 1759190400, "GLM-4.6", "Zhipu GLM 4.6 general model", _SWITCHED),
+        ("glm-4.7", 1766448000, "GLM-4.7", "Zhipu GLM 4.7 general model", _SWITCHED),
+        ("deepseek-v3.2-chat", 1764576000, "DeepSeek-V3.2", "DeepSeek V3.2 Chat", None),
+        ("deepseek-v3.2-reasoner", 1764576000, "DeepSeek-V3.2", "DeepSeek V3.2 Reasoner", None),
+        ("deepseek-v3.2", 1759104000, "DeepSeek-V3.2-Exp", "DeepSeek V3.2 experimental", None),
+        ("deepseek-v3.1", 1756339200, "DeepSeek-V3.1-Terminus", "DeepSeek V3.1 Terminus", None),
+        ("deepseek-r1", 1737331200, "DeepSeek-R1", "DeepSeek reasoning model R1", None),
+        ("deepseek-v3", 1734307200, "DeepSeek-V3-671B", "DeepSeek V3 671B", None),
+        ("qwen3-32b", 1747094400, "Qwen3-32B", "Qwen3 32B", None),
+        ("qwen3-235b-a22b-thinking-2507", 1753401600, "Qwen3-235B-A22B-Thinking",
+         "Qwen3 235B A22B Thinking (2507)", None),
+        ("qwen3-235b-a22b-instruct", 1753401600, "Qwen3-235B-A22B-Instruct",
+         "Qwen3 235B A22B Instruct", None),
+        ("qwen3-235b", 1753401600, "Qwen3-235B-A22B", "Qwen3 235B A22B", None),
+        ("minimax-m2", 1758672000, "MiniMax-M2", "MiniMax M2", _SWITCHED),
+        ("minimax-m2.1", 1766448000, "MiniMax-M2.1", "MiniMax M2.1", _SWITCHED),
+    )
+)  # fmt: skip
+
+
+KIRO: Final = tuple(
+    ListedModel(
+        id=f"kiro-claude-{id}{suffix}",
+        created=1732752000,
+        owned_by="aws",
+        kind="kiro",
+        display_name=f"Kiro Claude {name}{' (Agentic)' if suffix else ''}",
+        description=f"Claude {name} optimized for coding agents (chunked writes)"
+        if suffix
+        else f"Claude {name} via Kiro ({price}x credit)",
+        context=_200K,
+        output=64_000,
+        capability=Capability(
+            thinking=True,
+            budget_min=1024,
+            budget_max=32_000,
+            zero_allowed=True,
+            dynamic_allowed=True,
+            context=_200K,
+            output=64_000,
+        ),
+    )
+    for id, name, price in (
+        ("opus-4-5", "Opus 4.5", "2.2"),
+        ("sonnet-4-5", "Sonnet 4.5", "1.3"),
+        ("sonnet-4", "Sonnet 4", "1.3"),
+        ("haiku-4-5", "Haiku 4.5", "0.4"),
+    )
+    for suffix in ("", "-agentic")
+)
 
 
 def _budget(low: int, high: int) -> Capability:
@@ -236,8 +359,6 @@ def _budget(low: int, high: int) -> Capability:
         dynamic_allowed=True,
     )
 
-
-_ALL_LEVELS: Final = ("none", "auto", "minimal", "low", "medium", "high", "xhigh")
 
 OTHER: Final[dict[str, Capability]] = {
     # Providers without a built-in list here; their models may still be named by a route.
@@ -256,21 +377,4 @@ OTHER: Final[dict[str, Capability]] = {
     "gemini-claude-opus-4-5-thinking": Capability(
         thinking=True, budget_min=1024, budget_max=200_000, context=_200K, output=64_000
     ),
-    **{
-        f"kiro-claude-{name}{suffix}": Capability(
-            thinking=True,
-            budget_min=1024,
-            budget_max=32_000,
-            zero_allowed=True,
-            dynamic_allowed=True,
-            context=_200K,
-            output=64_000,
-        )
-        for name in ("opus-4-5", "sonnet-4-5", "sonnet-4", "haiku-4-5")
-        for suffix in ("", "-agentic")
-    },
-    **{
-        name: Capability(thinking=True, levels=_ALL_LEVELS)
-        for name in ("glm-4.6", "glm-4.7", "minimax-m2", "minimax-m2.1")
-    },
 }

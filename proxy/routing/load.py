@@ -42,7 +42,11 @@ class Loaded(Struct, frozen=True, kw_only=True):
     @property
     def account_options(self) -> AccountOptions:
         """What accounts that log in go by."""
-        return AccountOptions(copilot=self.declared.copilot, proxy=self.settings.proxy_url)
+        return AccountOptions(
+            copilot=self.declared.copilot,
+            proxy=self.settings.proxy_url,
+            services=self.declared.services,
+        )
 
 
 def load(

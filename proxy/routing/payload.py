@@ -16,18 +16,28 @@ from proxy.routing.match import Pattern
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from proxy.config.model import PayloadRule
+    from proxy.config.model import Credential, PayloadRule
     from proxy.jsonio import Json
 
 _MISSING: Final = object()
+_ROOTS: Final = {"gemini_cli": "request"}
+"""Wires with an envelope, and where the body is that paths are of."""
+_PROTOCOLS: Final = {"gemini-cli": "gemini", "antigravity": "antigravity"}
+"""Providers whose bodies rules name otherwise than by their wire."""
 _split = lru_cache(maxsize=1024)(split)
 _pattern = lru_cache(maxsize=1024)(Pattern)
+
+
+def protocol_of(credential: Credential) -> str:
+    """By which a rule names the bodies of a credential."""
+    return _PROTOCOLS.get(credential.provider, credential.wire)
 
 
 def matching(
     rules: Sequence[PayloadRule], names: Sequence[str], wire: str
 ) -> tuple[PayloadRule, ...]:
-    """The rules for a request: any of its names (upstream, alias) fits a pattern, on this wire."""
+    """The rules for a request: any of its names (upstream, alias) fits a pattern, on this wire (see
+    `protocol_of`)."""
     return tuple(
         rule
         for rule in rules
@@ -39,11 +49,14 @@ def matching(
 
 
 def apply(
-    rules: Sequence[PayloadRule], body: dict[str, Json], original: dict[str, Json]
+    rules: Sequence[PayloadRule], body: dict[str, Json], original: dict[str, Json], wire: str = ""
 ) -> dict[str, Json]:
     """The body after the rules (see `matching`). `original`: the translated client request, to which
-    nothing was added yet; a default is set only where it has no value.
+    nothing was added yet; a default is set only where it has no value. `wire`: the body's.
     """
+    root = _ROOTS.get(wire)
+    if root is not None:
+        return {**body, root: apply(rules, body.get(root, {}), original.get(root, {}))}
     done: set[str] = set()
     for rule in rules:
         if rule.action == "default":

@@ -18,6 +18,11 @@ _MODULES = {
     "gemini": ("gemini", "PROVIDER"),
     "vertex": ("gemini", "VERTEX"),
     "copilot": ("copilot", "PROVIDER"),
+    "qwen": ("qwen", "PROVIDER"),
+    "iflow": ("iflow", "PROVIDER"),
+    "kiro": ("kiro", "PROVIDER"),
+    "gemini-cli": ("code_assist", "GEMINI_CLI"),
+    "antigravity": ("antigravity", "PROVIDER"),
     "demo": ("openai_compat", "PROVIDER"),
 }
 _loaded: dict[str, Provider] = {}

@@ -89,6 +89,10 @@ class AccountBook(Protocol):
         """After a 401: whether there is a new token, so that the call is worth sending again."""
         ...
 
+    def is_stale(self, credential: Credential, error: ProxyError) -> bool:
+        """After a 403: whether it says no more than that the token is over."""
+        ...
+
     def learn(self, candidate: Candidate, error: ProxyError) -> Candidate | None:
         """After a 400: the same account on the wire that the model is served on, if the error says so."""
         ...

@@ -1,7 +1,9 @@
-"""Anthropic Messages by API key, and services that speak it. Sheet: claude.
+"""Anthropic Messages by API key or by the login of a subscription, and services that speak it.
+Sheet: claude.
 
-Credentials of a CLIProxyAPI config send the header set of that program (drop-in); those of routes.d
-send the documented API headers and what the client chose itself.
+Keys of a CLIProxyAPI config send the header set of that program (drop-in); those of routes.d send the
+documented API headers and what the client chose itself. Logins send the same, and what the service
+demands of them: `subscription`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,9 @@ from proxy.config.model import Candidate
 from proxy.convo.model import Lost
 from proxy.jsonio import Body, decode, raw_of
 from proxy.net.api import Headers
+from proxy.upstream import subscription
 from proxy.upstream.base import Action, Client, finish_headers, join
+from proxy.upstream.subscription import merge_betas
 
 _BETAS = (
     b"claude-code-20250219,oauth-2025-04-20,interleaved-thinking-2025-05-14,"
@@ -49,7 +53,7 @@ class Claude:
     def url(self, candidate: Candidate, action: Action, client: Client) -> str:  # noqa: ARG002  # one path per action
         """`{base}/v1/messages[/count_tokens]`; the reference adds `?beta=true`."""
         path = "/v1/messages/count_tokens" if action == "count" else "/v1/messages"
-        if candidate.credential.legacy:
+        if candidate.credential.legacy or candidate.credential.account:
             path += "?beta=true"
         return join(candidate.credential.base_url, path)
 
@@ -59,6 +63,14 @@ class Claude:
         accept = b"text/event-stream" if action == "stream" else b"application/json"
         headers: Headers = [(b"Content-Type", b"application/json"), (b"Accept", accept)]
         key = credential.key.reveal().encode()
+        if credential.account:
+            headers.append((b"Authorization", b"Bearer " + key))
+            imitated = credential.service is not None and credential.service.imitate
+            if imitated and not subscription.is_claude_code(client):
+                headers += _legacy_headers(client, _betas(body))
+            else:
+                headers += subscription.headers(client, _betas(body))
+            return finish_headers(headers, credential)
         official = urlsplit(credential.base_url)[:2] == ("https", "api.anthropic.com")
         if key and (official or not credential.legacy):
             headers.append((b"X-Api-Key", key))
@@ -70,16 +82,16 @@ class Claude:
         else:
             own = {name: client.header(name) for name in _FORWARDED}
             own[b"anthropic-version"] = own[b"anthropic-version"] or _VERSION
-            own[b"anthropic-beta"] = _merge_betas(own[b"anthropic-beta"], betas)
+            own[b"anthropic-beta"] = merge_betas(own[b"anthropic-beta"], betas)
             headers += [(name, value) for name, value in own.items() if value]
         return finish_headers(headers, credential)
 
     def shape(
         self,
         body: Body,
-        candidate: Candidate,  # noqa: ARG002  # same for all credentials
+        candidate: Candidate,
         action: Action,
-        client: Client,  # noqa: ARG002  # same for all clients
+        client: Client,
         lost: list[Lost],
     ) -> None:
         """A forced tool excludes thinking (API rule: "Thinking may not be enabled when tool_choice forces")."""
@@ -92,6 +104,10 @@ class Claude:
         if action == "count":
             for key in ("max_tokens", "stream", "metadata", "temperature", "top_p", "top_k"):
                 body.pop(key, None)
+        elif candidate.credential.account:
+            service = candidate.credential.service
+            if service is None or service.system_line:
+                subscription.begin_system(body, client)
 
 
 def _betas(body: Body) -> list[bytes]:
@@ -107,19 +123,13 @@ def _betas(body: Body) -> list[bytes]:
     return [word.encode() for word in words if isinstance(word, str) and word.isprintable()]
 
 
-def _merge_betas(header: bytes, more: list[bytes]) -> bytes:
-    words = [word.strip() for word in header.split(b",") if word.strip()]
-    words += [word for word in more if word not in words]
-    return b",".join(words)
-
-
 def _legacy_headers(client: Client, betas: list[bytes]) -> Headers:
     chosen = client.header(b"anthropic-beta")
     if not chosen:
         chosen = _BETAS
     elif b"oauth" not in chosen:
         chosen += b"," + _OAUTH_BETA
-    headers: Headers = [(b"Anthropic-Beta", _merge_betas(chosen, betas))]
+    headers: Headers = [(b"Anthropic-Beta", merge_betas(chosen, betas))]
     for name, default in _ENSURED:
         headers.append((name, client.header(name.lower()) or default))
     return headers

@@ -1,4 +1,4 @@
-"""Gemini by API key, and Vertex AI by API key. Sheets: gemini-api-key, vertex."""
+"""Gemini by API key, and Vertex AI by API key or service account. Sheets: gemini-api-key, vertex."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ _METHODS: dict[Action, str] = {
     "stream": "streamGenerateContent?alt=sse",
     "count": "countTokens",
 }
+_PUBLISHER = "/publishers/google/models/"
+_KEYED = "/v1" + _PUBLISHER
 _NOT_COUNTED = ("tools", "toolConfig", "generationConfig", "safetySettings")
 
 
@@ -59,11 +61,29 @@ class Gemini:
             from proxy.wire.gemini.encode import complete
 
             complete(body)
-        if candidate.credential.legacy:
+        if candidate.credential.legacy or candidate.credential.account:
             body["model"] = candidate.model
         else:
             body.pop("model", None)
 
 
+class Vertex(Gemini):
+    """Provider `vertex`. The address of a service account says API, project and location already."""
+
+    def url(self, candidate: Candidate, action: Action, client: Client) -> str:
+        """The publisher's path below the project, or below the API."""
+        url = super().url(candidate, action, client)
+        return url.replace(_KEYED, _PUBLISHER, 1) if candidate.credential.account else url
+
+    def headers(self, candidate: Candidate, action: Action, client: Client, body: Body) -> Headers:
+        """A service account has a token."""
+        credential = candidate.credential
+        if not credential.account:
+            return super().headers(candidate, action, client, body)
+        bearer = b"Bearer " + credential.key.reveal().encode()
+        headers = [(b"Content-Type", b"application/json"), (b"Authorization", bearer)]
+        return finish_headers(headers, credential)
+
+
 PROVIDER = Gemini("/v1beta/models/")
-VERTEX = Gemini("/v1/publishers/google/models/")
+VERTEX = Vertex(_KEYED)

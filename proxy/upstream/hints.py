@@ -1,8 +1,9 @@
-"""When to come back, out of error bodies. Sources: google.rpc `RetryInfo` and `ErrorInfo`; the bodies
-of Codex's usage limit, as its open client reads them."""
+"""When to come back, out of error bodies. Sources: google.rpc `RetryInfo` and `ErrorInfo`, and what Code
+Assist says in words; the bodies of Codex's usage limit, as its open client reads them."""
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -10,7 +11,9 @@ from msgspec import Struct
 
 from proxy.clock import duration
 
+_AFTER: Final = re.compile(r"\bafter\s+((?:\d+h)?(?:\d+m)?\d+(?:\.\d+)?s)\b")
 _LONGEST: Final = 366 * 86400.0
+_WORDS: Final = 2000
 
 
 class _Metadata(Struct):
@@ -24,6 +27,7 @@ class _Detail(Struct):
 
 class _Error(Struct):
     details: list[_Detail] = []
+    message: str | None = None
     resets_in_seconds: float | None = None
     resets_at: float | None = None
 
@@ -59,4 +63,5 @@ def _seconds(error: _Error, now: float) -> float | None:
         seconds = duration(text) if text else None
         if seconds is not None:
             return seconds
-    return None
+    said = _AFTER.search(error.message[:_WORDS]) if error.message else None
+    return duration(said[1]) if said else None

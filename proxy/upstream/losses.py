@@ -92,10 +92,8 @@ def _lost(
 ) -> list[Lost]:
     """What is lost on the way to this one; encoded once for all keys that get the same body."""
     credential = candidate.credential
-    key = (
-        *(credential.wire, credential.provider, credential.legacy),
-        *(candidate.model, candidate.capability),
-    )
+    dialect = credential.legacy or bool(credential.account)
+    key = (credential.wire, credential.provider, dialect, candidate.model, candidate.capability)
     lost = known.get(key)
     if lost is None:
         try:

@@ -37,6 +37,12 @@ _ERROR_SECONDS: Final = 10.0
 """An error is short: longer than this its words are not waited for."""
 _HELD_LIMIT: Final = 4 * 1024 * 1024
 """Most bytes that an upstream may send before it says anything."""
+_NO_QUOTA: Final = 429
+_STREAMS: Final = (
+    b"text/event-stream",
+    b"application/x-ndjson",
+    b"application/vnd.amazon.eventstream",
+)
 _RESUMED: Final = b": resumed\n\n"
 """A comment of the event stream, which clients skip and people find."""
 _error_inside: Final = re.compile(rb'"error"\s*:\s*[^\sn]').search
@@ -128,27 +134,49 @@ async def with_token(
 ) -> Reply:
     """Sends the call; once more where a login's token was refused, or the model is served elsewhere.
 
-    Raises ProxyError for a 400 that says nothing of the kind.
+    Raises ProxyError for a 400 or 403 that says nothing of the kind.
     """
     for last in (False, True):
         credential = await book.ready(opened.asked.credential)
         opened.asked = structs.replace(opened.asked, credential=credential)
-        call = work.call(opened.asked, plan, settings, opened.lost)
-        opened.reply = reply = await transport.send(call)
-        if last or reply.status not in (400, 401):
+        opened.reply = reply = await _send(opened, work, plan, settings, transport)
+        if last or reply.status not in (400, 401, 403):
             break
-        if reply.status == 400:
+        if reply.status == 401:
+            if not await book.renew(credential):
+                break
+        else:
             error = await refused(reply, opened.asked, clock.now())
             other = book.learn(opened.asked, error)
-            if other is None:
+            stale = error.status == 403 and book.is_stale(opened.asked.credential, error)
+            if other is None and not (stale and await book.renew(credential)):
                 raise error
-            opened.asked = other
-        elif not await book.renew(credential):
-            break
+            opened.asked = other or opened.asked
         opened.reply = None
         opened.lost.clear()
         await reply.aclose()
     return reply
+
+
+async def _send(
+    opened: Opened, work: Work, plan: Plan, settings: Settings, transport: Transport
+) -> Reply:
+    """Sends the call; also to the service's further addresses, where one is not there or has no quota."""
+    credential = opened.asked.credential
+    for url in credential.mirrors:
+        try:
+            reply = await transport.send(work.call(opened.asked, plan, settings, opened.lost))
+        except UpstreamBroken as failure:
+            if failure.kind == "stopped":
+                raise
+        else:
+            if reply.status != _NO_QUOTA:
+                return reply
+            await reply.aclose()
+        opened.lost.clear()
+        elsewhere = structs.replace(credential, base_url=url)
+        opened.asked = structs.replace(opened.asked, credential=elsewhere)
+    return await transport.send(work.call(opened.asked, plan, settings, opened.lost))
 
 
 async def hold_back(
@@ -220,6 +248,9 @@ async def read_as_it_is(opened: Opened, reply: Reply) -> None:
     opened.held = body = await reply.read(_ANSWER_LIMIT, opened.deadline)
     if b'"error"' in body and _error_inside(body):
         _raise_error_of(body, opened)
+    if b'"choices"' not in body and b'"msg"' in body and opened.asked.credential.wire == "chat":
+        # No answer at all: some services tell errors so, in a 200. This raises one.
+        wires.get("chat").decode_answer(body)
 
 
 async def read_whole(opened: Opened, reply: Reply, work: Work, context: AnswerContext) -> None:
@@ -284,7 +315,7 @@ def is_stream(reply: Reply) -> bool:
     """Whether the upstream answered in events (some ignore `stream`, some always stream)."""
     for name, value in reply.headers:
         if name == b"content-type":
-            return value.startswith((b"text/event-stream", b"application/x-ndjson"))
+            return value.startswith(_STREAMS)
     return True
 
 

@@ -163,14 +163,14 @@ class Work:
         body = self.body(candidate, plan, lost)
         names = (candidate.model, plan.model)
         edits = settings.payload
-        rules = payload.matching(edits, names, credential.wire) if edits else ()
+        rules = payload.matching(edits, names, payload.protocol_of(credential)) if edits else ()
         original = decode(encode(body)) if rules else {}
         provider.shape(body, candidate, action, self._seen, lost)
         if lost and plan.on_loss == "fail" and action != "count":
             raise losses.refusal(credential.upstream or credential.provider, lost)
         self._note_tools(body, candidate)
         if rules:
-            body = payload.apply(rules, decode(encode(body)), original)
+            body = payload.apply(rules, decode(encode(body)), original, credential.wire)
         headers = provider.headers(candidate, action, self._seen, body)
         timeouts = credential.timeouts
         return Call(

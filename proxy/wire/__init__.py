@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from proxy.wire.base import Wire
 
-NAMES = ("chat", "completions", "responses", "anthropic", "gemini", "gemini_cli")
+NAMES = ("chat", "completions", "responses", "anthropic", "gemini", "gemini_cli", "kiro")
+"""The last one is spoken by an upstream only: it has no client's side."""
 
 _loaded: dict[str, Wire] = {}
 

@@ -63,10 +63,34 @@ class StreamEncoder(Protocol):
         ...
 
 
-class Wire(Protocol):
-    """One wire format in both directions."""
+class UpstreamWire(Protocol):
+    """One wire format towards upstreams."""
 
     name: str
+
+    def encode_request(self, request: Request, target: Target, lost: list[Lost]) -> Body:
+        """The upstream body by top-level key; appends what cannot be carried to `lost`."""
+        ...
+
+    def stream_decoder(self) -> StreamDecoder:
+        """A decoder for one upstream stream."""
+        ...
+
+    def decode_answer(self, body: bytes) -> Answer:
+        """A whole upstream answer. A body that is a stream is decoded as one and folded.
+
+        Raises ProxyError (502) for a body that is none.
+        """
+        ...
+
+    def decode_error(self, status: int, body: bytes) -> ErrorInfo:
+        """What an upstream's error answer says; any body at all, HTML or empty too."""
+        ...
+
+
+class Wire(UpstreamWire, Protocol):
+    """One wire format in both directions."""
+
     keepalive: bytes
     """Bytes that a client of this wire ignores while it waits in an open stream."""
     content_type: str
@@ -83,10 +107,6 @@ class Wire(Protocol):
         """
         ...
 
-    def encode_request(self, request: Request, target: Target, lost: list[Lost]) -> Body:
-        """The upstream body by top-level key; appends what cannot be carried to `lost`."""
-        ...
-
     def patch_reasoning(
         self, body: Body, reasoning: Reasoning, target: Target, lost: list[Lost]
     ) -> None:
@@ -94,19 +114,8 @@ class Wire(Protocol):
         what does not go with the new ones."""
         ...
 
-    def stream_decoder(self) -> StreamDecoder:
-        """A decoder for one upstream stream."""
-        ...
-
     def stream_encoder(self, context: AnswerContext) -> StreamEncoder:
         """An encoder for one client stream."""
-        ...
-
-    def decode_answer(self, body: bytes) -> Answer:
-        """A whole upstream answer. A body that is SSE is decoded as a stream and folded.
-
-        Raises ProxyError (502) for a body that is none.
-        """
         ...
 
     def encode_answer(self, answer: Answer, context: AnswerContext) -> bytes:
@@ -115,10 +124,6 @@ class Wire(Protocol):
 
     def encode_error(self, error: ProxyError) -> bytes:
         """The error body of this wire (not streamed)."""
-        ...
-
-    def decode_error(self, status: int, body: bytes) -> ErrorInfo:
-        """What an upstream's error answer says; any body at all, HTML or empty too."""
         ...
 
     def encode_count(self, tokens: int) -> bytes:

@@ -166,6 +166,8 @@ class HubLane(Lane):
 
     def _last(self) -> list[ev.Event]:
         """The end of an answer that was whole before its stream broke: only the mark was missing."""
+        if getattr(self._decoder, "open", False):
+            return []  # a wire without such a mark, whose last word did not come
         try:
             events = self._decoder.eof()
         except UnicodeDecodeError:
@@ -290,6 +292,7 @@ _SIGNS: Final[dict[str, _Signs]] = {
         (b'"usageMetadata"',),
     ),
 }
+_SIGNS["gemini_cli"] = _SIGNS["gemini"]  # the same in an envelope
 _LONGEST_LINE: Final = 1 << 20
 _LONGEST_ERROR: Final = 1 << 16
 _BLANK: Final = (b"\n\n", b"\n\r\n")

@@ -21,6 +21,7 @@ _HOMES: Final = {
     "anthropic": "anthropic",
     "gemini": "gemini",
     "gemini_cli": "gemini",
+    "kiro": "kiro",
     "responses": "responses",
 }
 """Wire -> the package of its rule, imported when it is first needed, as the codecs are."""

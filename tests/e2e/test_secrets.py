@@ -19,7 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -48,7 +48,14 @@ SECRETS = {
     "passphrase": "Q20 correct horse",
     "misplaced key": "sk-Q21misplaced-aa10",
     "key in broken YAML": "sk-Q22brokenyaml-aa11",
+    "Google login": "1//Q24google-bb01",
+    "Google token": "ya29.Q25google-bb02",
+    "old Google token": "ya29.Q26google-bb03",
     "key in broken TOML": "sk-Q23brokentoml-aa12",
+    "Claude token": "sk-ant-oat01-Q24token-aa13",
+    "Claude login": "sk-ant-ort01-Q25login-aa14",
+    "Codex token": "Q26codextoken-aa15",
+    "Codex login": "Q27codexlogin-aa16",
 }
 FAILURES = {
     "unauth": ("key of a 401", 401),
@@ -75,7 +82,11 @@ class World(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.seen.update([*str(self.headers).split(), self.path])
-        status = FAILURES.get(self.path.split("/")[1], ("", 200))[1]
+        path = urlsplit(self.path).path
+        if path == "/token":
+            self.reply(200, {"access_token": SECRETS["Google token"], "expires_in": 3599})
+            return
+        status = FAILURES.get(path.split("/")[1], ("", 200))[1]
         if b"refused-" in body:
             status = 401 if b"refused-401" in body else 400
         if status == 0:
@@ -84,10 +95,11 @@ class World(BaseHTTPRequestHandler):
             # Some services repeat the key that they refuse.
             message = f"bad key: {self.headers['authorization']}"
             self.reply(status, {"error": {"message": message, "type": "bad", "code": str(status)}})
-        elif "generateContent" in self.path:
+        elif "generateContent" in path:
             content = {"role": "model", "parts": [{"text": "hi"}]}
-            self.reply(200, {"candidates": [{"content": content, "finishReason": "STOP"}]})
-        elif self.path.endswith("/messages"):
+            answer = {"candidates": [{"content": content, "finishReason": "STOP"}]}
+            self.reply(200, {"response": answer} if "v1internal" in path else answer)
+        elif path.endswith("/messages"):
             text = [{"type": "text", "text": "hi"}]
             self.reply(200, {"type": "message", "role": "assistant", "content": text})
         else:
@@ -177,6 +189,26 @@ class Place:
         ):
             account = {"type": "copilot", "github_token": login, "email": f"{name}@x.test", **more}
             (self.auths / f"{name}.json").write_text(json.dumps(account))
+        # Their services stand behind the world as a proxy, which reaches no token endpoint.
+        for kind, base in (("Claude", "http://claude.test"), ("Codex", "http://codex.test/unauth")):
+            account = {
+                "type": kind.lower(),
+                "email": f"{kind}@x.test",
+                "access_token": SECRETS[f"{kind} token"],
+                "refresh_token": SECRETS[f"{kind} login"],
+                "expired": "2099-01-01T00:00:00Z",
+                "base_url": base,
+                "proxy_url": url,
+            }
+            (self.auths / f"{kind.lower()}.json").write_text(json.dumps(account))
+        token = {
+            "access_token": SECRETS["old Google token"],
+            "refresh_token": SECRETS["Google login"],
+            "expiry": "2020-01-01T00:00:00Z",
+            "token_uri": f"{url}/token",
+        }
+        google = {"type": "gemini", "base_url": url, "project_id": "a,b", "token": token}
+        (self.auths / "google.json").write_text(json.dumps(google))
 
     def run(self, *words, status=0):
         done = subprocess.run(
@@ -272,9 +304,15 @@ def serve(place, world):
         gemini = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
         path = "/v1beta/models/gemini-2.5-pro:generateContent"
         assert place.ask(f"{path}?key={SECRETS['client key']}", gemini) == 200
+        for text in ("the key", "and the account", "take turns"):
+            turns = {"contents": [{"role": "user", "parts": [{"text": text}]}]}
+            assert place.ask(f"{path}?key={SECRETS['client key']}", turns) == 200
         assert place.ask(f"{path}?key={SECRETS['bad key in a URL']}", gemini) == 401
         claude = {**CHAT, "model": "claude-sonnet-4-5-20250929", "max_tokens": 9}
-        assert place.ask("/v1/messages", claude, x_api_key=SECRETS["client key"]) == 200
+        for _ in range(2):  # the key and the account take turns
+            assert place.ask("/v1/messages", claude, x_api_key=SECRETS["client key"]) == 200
+        codex = {"model": "gpt-5", "input": "hi"}
+        assert place.ask("/v1/responses", codex, **key) == 401
         bad = {"authorization": f"Bearer {SECRETS['bad client key']}"}
         assert place.ask("/v1/chat/completions", {**CHAT, "model": "good-1"}, **bad) == 401
         named = {
@@ -382,6 +420,7 @@ def test_no_secret_is_written_where_it_does_not_belong(tmp_path, world):
     assert "server.log" in place.written
     used = " ".join(world.seen)
     sent = ["good upstream key", "Copilot token", "Gemini key", "Claude key", "header secret"]
+    sent += ["Claude token", "Codex token", "Google token"]
     assert [name for name in sent if SECRETS[name].split(";")[0] not in used] == []
     assert found(place.written) == []
 

@@ -141,6 +141,13 @@ async def test_a_field_of_that_name_is_no_error() -> None:
     assert out.body == answer
 
 
+async def test_an_error_in_words_of_its_own_moves_on() -> None:
+    told = b'{"status":"449","msg":"busy","body":null}'
+    transport = FakeTransport(FakeReply(200, [told], JSON), FakeReply(200, [ANSWER], JSON))
+    out, _ = await exchange(transport, chain("a", "b"))
+    assert (len(transport.calls), out.status, out.body) == (2, 200, ANSWER)
+
+
 async def test_a_null_error_in_every_chunk_is_no_error() -> None:
     pieces = [b'data: {"error":null,' + piece[7:] for piece in STREAM[:-1]] + [DONE]
     out, live = await exchange(

@@ -14,7 +14,8 @@ import pytest
 import trio
 
 from proxy.auth import device
-from proxy.auth.device import LoginFailed
+from proxy.auth.login import LoginFailed
+from proxy.auth.logins import copilot
 from proxy.cli import login as command
 from proxy.config.model import CopilotOptions
 from proxy.net.api import UpstreamBroken
@@ -72,10 +73,11 @@ class Identity:
 
 async def login(github, notes=None, **options):
     chosen = CopilotOptions(**options)
-    code = await device.start(github, chosen, "")
+    flow = copilot.flow(chosen)
+    code = await device.start(github, flow, "")
     note = (notes if notes is not None else []).append
-    token = await device.wait(github, code, chosen, "", note)
-    return await device.finish(github, token, chosen, "")
+    grant = await device.wait(github, flow, code, "", note)
+    return await copilot.finish(github, Secret(grant.access_token), chosen, "")
 
 
 async def test_every_parameter(autojump_clock):
@@ -189,7 +191,7 @@ async def test_a_name_that_does_not_come_is_empty(autojump_clock, user):
      ("../../x", "copilot_individual_.._.._x.json")],
 )  # fmt: skip
 def test_the_files_name(name, file):
-    assert device.file_name("individual", name) == file
+    assert copilot.file_name("individual", name) == file
 
 
 def test_the_picture_needs_its_library_and_nothing_else_does(monkeypatch):
@@ -270,7 +272,7 @@ def test_the_command_saves_the_account(tmp_path, words, kind):
 
 
 def test_other_providers_are_told_apart(capsys):
-    assert command.run(["claude"]) == 2
+    assert command.run(["grok"]) == 2
     assert "not available yet" in capsys.readouterr().err
     assert command.run(["cloude"]) == 2
     assert "not known" in capsys.readouterr().err

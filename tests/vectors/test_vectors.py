@@ -15,6 +15,7 @@ from proxy.cli import transcode
 from tests.shared_material import folder
 
 WIRES = ("openai", "openai-response", "claude", "gemini")
+UPSTREAMS = (*WIRES, "gemini-cli", "antigravity")
 LEAST = 97.0
 """Per cent of the cases that match, are better or are excused."""
 DEVIATIONS = sorted(Path(__file__).parent.glob("deviations*.toml"))
@@ -25,7 +26,9 @@ def verdicts(tmp_path_factory):
     """id -> (client, verdict), from one run over all pairs."""
     vectors = folder("vectors")
     scratch = tmp_path_factory.mktemp("vectors")
-    filters = [f"{client}__{upstream}.*" for client, upstream in itertools.product(WIRES, WIRES)]
+    filters = [
+        f"{client}__{upstream}.*" for client, upstream in itertools.product(WIRES, UPSTREAMS)
+    ]
     judge = [sys.executable, str(vectors / "judge.py")]
     cases, results, found = (scratch / name for name in ("in.jsonl", "out.jsonl", "found.jsonl"))
     chosen = ["--vectors", str(vectors), "--filter", *filters]

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Final, cast
 if TYPE_CHECKING:
     from proxy.auth.kind import Kind
 
-_MODULES: Final = {"copilot": "copilot"}
+_MODULES: Final = {
+    "copilot": "copilot",
+    "claude": "claude",
+    "codex": "codex",
+    "qwen": "qwen",
+    "iflow": "iflow",
+    "kiro": "kiro",
+    "gemini": "gemini_cli",
+    "gemini-cli": "gemini_cli",
+    "antigravity": "antigravity",
+    "vertex": "vertex",
+}
 _loaded: dict[str, Kind] = {}
 
 
@@ -23,4 +34,4 @@ def get(type_: str) -> Kind | None:
 
 def loaded() -> tuple[Kind, ...]:
     """Those that some file needed."""
-    return tuple(_loaded.values())
+    return tuple(dict.fromkeys(_loaded.values()))

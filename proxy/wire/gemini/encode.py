@@ -156,6 +156,9 @@ class _Writer:
         self._own = request.origin == "gemini"
         self._checks = thinking.checks_signatures(target.model)
         self._media_inside = thinking.is_gemini_3(target.model)
+        self._proofs = ("gemini", "anthropic") if "claude" in target.model.lower() else ("gemini",)
+        """Whose signatures the model knows: Claude's hold on every platform that serves it (Extended
+        thinking guide)."""
         self._lost = lost
         self._late_system: list[WirePart] = []
         self._called: dict[str, str] = {}
@@ -239,7 +242,7 @@ class _Writer:
         return name if self._own else names.fit(name)
 
     def _thought(self, part: Thinking, out: list[WirePart]) -> None:
-        if part.signature and part.origin != "gemini":
+        if part.signature and (part.origin not in self._proofs or part.redacted):
             self._lose("messages.thinking", f"its signature belongs to the {part.origin} wire")
         elif part.text or part.signature:
             out.append(parts_of.thought_part(part.text, part.signature))

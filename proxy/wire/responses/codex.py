@@ -25,6 +25,16 @@ REFUSED: Final = (
     "top_p",
     "prompt_cache_retention",
 )
+REFUSED_OF_LOGINS: Final = (
+    "user",
+    "metadata",
+    "truncation",
+    "safety_identifier",
+    "context_management",
+    "presence_penalty",
+    "frequency_penalty",
+)
+"""What ChatGPT's backend refuses besides (400, "Unsupported parameter")."""
 _ENCRYPTED: Final = "reasoning.encrypted_content"
 _TIER: Final = b'"priority"'
 """The one tier that the backend takes (Codex's fast mode)."""
@@ -33,14 +43,14 @@ _NULL: Final = Raw(b"null")
 _TRUE: Final = Raw(b"true")
 
 
-def shape(body: Body, lost: list[Lost]) -> None:
+def shape(body: Body, lost: list[Lost], *, login: bool = False) -> None:
     """Changes a Responses body in place. Members that are malformed stay as they are.
 
     `lost` takes what is left out, unless it says what holds anyway.
     """
     lost += [
         Lost(key, "the Codex backend refuses it")
-        for key in REFUSED
+        for key in (REFUSED + REFUSED_OF_LOGINS if login else REFUSED)
         if key in body and raw_of(body.pop(key)) != _NULL
     ]
     body["stream"] = True

@@ -27,6 +27,28 @@ def test_keys_that_are_not_known_keep_their_bytes(tmp_path):
     assert json.loads(kept)["copilot_token"] == "t"
 
 
+def test_an_object_is_updated_key_by_key(tmp_path):
+    before = {"type": "gemini", "token": {"scopes": ["a"], "access_token": "old"}, "text": "x"}
+    (tmp_path / "a.json").write_text(json.dumps(before))
+    files.update(tmp_path, "a.json", {"token": {"access_token": "new"}, "text": {"b": 1}})
+    kept = json.loads((tmp_path / "a.json").read_text())
+    assert kept["token"] == {"scopes": ["a"], "access_token": "new"}
+    assert kept["text"] == {"b": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2025-06-15T14:00:00.123456789+02:00", 1_749_988_800.0),
+        ("2025-06-15T12:00:00Z", 1_749_988_800.0),
+        ("2025-06-15T12:00:00", 1_749_988_800.0),
+        ("soon", 0.0),
+    ],
+)
+def test_times_as_programs_write_them(text, seconds):
+    assert files.seconds_of(text) == pytest.approx(seconds, abs=0.2)
+
+
 def test_a_login_keeps_what_the_older_file_had(tmp_path):
     (tmp_path / "a.json").write_text('{"type":"copilot","prefix":"blue","pointsman_refused":{}}')
     files.create(tmp_path, "a.json", {"type": "copilot", "github_token": "gho"})

@@ -99,6 +99,8 @@ def test_a_zip_is_restored(tmp_path):
         ({"copilot_token_expiry": NEW}, {"copilot_token_expiry": OLD}, "kept"),
         ({"copilot_token_expiry": OLD}, {"copilot_token_expiry": NEW}, "written"),
         ({"last_refresh": NEW}, {"expired": OLD}, "kept"),
+        ({"token": {"expiry": NEW}}, {"token": {"expiry": OLD}}, "kept"),
+        ({"token": {"expiry": OLD}}, {"token": {"expiry": NEW}}, "written"),
         ({"x": 1}, {"x": 2}, "kept"),  # no time in either: the file's own change decides
         ({"x": 1}, {"x": 1}, "same"),
     ],

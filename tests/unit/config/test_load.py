@@ -200,6 +200,12 @@ def test_routes_files_are_read_by_name_and_kind(tmp_path):
     assert (m.to, m.strategy, m.policy) == ((("z", "up"),), "fill-first", "balance")
 
 
+def test_payload_rules_for_antigravity(tmp_path):
+    text = '[[payload]]\nmodels = ["x"]\nwire = "antigravity"\nremove = ["seed"]\n'
+    (rule,) = reading(tmp_path, None, {"a.toml": text}).settings.payload
+    assert rule.models == (("x", "antigravity"),)
+
+
 def test_payload_rules_of_both_kinds(tmp_path):
     found = reading(
         tmp_path,

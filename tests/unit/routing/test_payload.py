@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.config.model import PayloadRule
+from proxy.config.model import Credential, PayloadRule
 from proxy.config.payload_path import bad_path
-from proxy.routing.payload import apply, matching
+from proxy.routing.payload import apply, matching, protocol_of
 
 
 def rule(action, params, models=(("*", ""),)):
@@ -82,6 +82,37 @@ def test_matching_is_by_name_and_wire():
     assert matching(rules, ["gemini-2.5-pro"], "chat") == ()
     assert matching(rules, ["up", "Alias"], "chat") == (rules[1],)
     assert matching(rules, ["alias"], "chat") == ()
+
+
+def test_paths_are_of_the_request_inside_an_envelope():
+    rules = [
+        rule("override", {"config.topP": 1}),
+        rule("default", {"config.k": 2}),
+        rule("default", {"config.t": 2}),
+        rule("remove", {"safety": None}),
+    ]
+    body = {"model": "m", "request": {"safety": [], "config": {"t": 5}}}
+    original = {"request": {"config": {"t": 5}}}
+    assert apply(rules, body, original, "gemini_cli") == {
+        "model": "m",
+        "request": {"config": {"t": 5, "topP": 1, "k": 2}},
+    }
+    assert body["request"] == {"safety": [], "config": {"t": 5}}
+
+
+@pytest.mark.parametrize(
+    ("provider", "wire", "protocol"),
+    [
+        ("gemini", "gemini", "gemini"),
+        ("vertex", "gemini", "gemini"),
+        ("gemini-cli", "gemini_cli", "gemini"),
+        ("antigravity", "gemini_cli", "antigravity"),
+        ("copilot", "chat", "chat"),
+    ],
+)
+def test_by_which_protocol_rules_name_a_body(provider, wire, protocol):
+    credential = Credential(id="i", provider=provider, wire=wire, base_url="http://h")
+    assert protocol_of(credential) == protocol
 
 
 def test_paths_that_are_refused():

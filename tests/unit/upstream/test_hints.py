@@ -35,6 +35,13 @@ def hint(body: object, status: int = 429, headers=()) -> float | None:
         ({"resets_in_seconds": -5}, None),
         ({"resets_in_seconds": "x"}, None),
         ({"message": "no"}, None),
+        ({"message": "Your quota will reset after 39s."}, 39.0),
+        ({"message": "It will reset after 1h2m3.5s."}, 3723.5),
+        ({"message": "reset after 39s", "details": [{"retryDelay": "2s"}]}, 2.0),
+        (
+            {"message": "after a while", "details": [{"metadata": {"quotaResetDelay": "2h"}}]},
+            7200.0,
+        ),
         ("text", None),
     ],
 )

@@ -585,6 +585,24 @@ def test_a_client_that_wants_an_array_gets_one_from_an_sse_upstream():
     assert lane(WIRE, WIRE, context()).feed(TEXT) == TEXT
 
 
+def test_a_code_assist_stream_passes_through_as_it_came():
+    wrapped = [
+        sse({"response": chunk({"text": "a"})}),
+        sse(
+            {"response": chunk({"text": "b"}, finish="STOP", usageMetadata={"totalTokenCount": 9})}
+        ),
+    ]
+    one = lane(CLI, CLI, context())
+    assert b"".join(map(one.feed, wrapped)) + one.eof() == b"".join(wrapped)
+    assert one.finished
+    assert one.usage is not None
+    cut = lane(CLI, CLI, context())
+    told = cut.feed(wrapped[0]) + cut.eof()
+    assert told.startswith(wrapped[0])
+    assert cut.failed is not None
+    assert b'"error"' in told
+
+
 @pytest.mark.parametrize(
     ("said", "seconds"),
     [
