@@ -88,7 +88,11 @@ class Application:
         self._book.place = lambda: folder_of(self._app.live.settings.auth_dir)
         self._origin = origin
         whole = Origin(
-            place=origin.place, files=origin.files, folders=origin.folders, reread=self._reread
+            place=origin.place,
+            files=origin.files,
+            folders=origin.folders,
+            reread=self._reread,
+            accepted=lambda loaded: self._book.configure(loaded.account_options),
         )
         self._generation = Generation(loaded, self._app, whole, os.environ)
         self._memory = state.place(os.environ, origin.place)
@@ -103,14 +107,13 @@ class Application:
             self._log.line("warn", "config", at=where, message=warning.message)
 
     def _reread(self) -> Loaded:
-        """The configuration read anew, with the accounts as they are. Raises ConfigError."""
+        """The configuration read anew, with the accounts as they would be. Raises ConfigError."""
         loaded = self._origin.reread()
         try:
             folder_of(loaded.settings.auth_dir)
         except NoHome as error:
             raise ConfigError((Problem("no-home", str(error), loaded.config),)) from None
-        self._book.configure(loaded.account_options)
-        return with_accounts(loaded, self._book.declared())
+        return with_accounts(loaded, self._book.declared(loaded.account_options))
 
     async def run(self) -> None:
         """The root nursery: the server, the log writer, the watchers of signals and files."""
@@ -228,6 +231,7 @@ class Application:
             await self._generation.say(str(error))
             return
         self._generation.retire()
+        self._book.retire()
         self._log.line("info", "handed-over", pid=pid)
         self._stop.set(_HANDED_OVER, patient=True)
 

@@ -35,7 +35,7 @@ class Origin:
     """Where a configuration comes from, and how it is read again.
 
     `place`: its path, by which its history is known; `files`, `folders`: all that may be part of it;
-    `reread`: raises ConfigError.
+    `reread`: raises ConfigError; `accepted`: told of a generation that serves from now on.
     """
 
     def __init__(
@@ -45,11 +45,13 @@ class Origin:
         files: tuple[str, ...],
         folders: tuple[str, ...],
         reread: Callable[[], Loaded],
+        accepted: Callable[[Loaded], None] = lambda _: None,
     ) -> None:
         self.place = place
         self.files = files
         self.folders = folders
         self.reread = reread
+        self.accepted = accepted
 
 
 class Generation:
@@ -162,6 +164,7 @@ class Generation:
         live = self._app.live
         live.pool.disable_cooling = settings.disable_cooling
         self._log.debug = settings.debug
+        self._origin.accepted(loaded)
         self._app.renew(replace(live, table=loaded.table, settings=settings))
         self._loaded = loaded
         self._digest = digest(loaded.texts)

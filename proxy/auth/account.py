@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from copy import copy
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
@@ -203,6 +204,14 @@ class Account:
     def declared(self, learned: dict[str, WireName], now: int) -> list[declared.Account]:
         """For the table, see `Kind.declared`."""
         return self.kind.declared(self, learned, now)
+
+    def under(self, options: AccountOptions) -> Account:
+        """The same account with other options, to look at; itself where they are its own."""
+        if options == self.shared:
+            return self
+        other = copy(self)
+        other.configure(options)
+        return other
 
     def configure(self, options: AccountOptions) -> None:
         """The configuration was read anew."""

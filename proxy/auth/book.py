@@ -74,6 +74,7 @@ class AccountBook:
         self.on_trouble: Callable[[dict[str, str]], None] = lambda _: None
         """Told the last error of each account that has one, by file."""
         self._troubles: dict[str, str] = {}
+        self._retired = False
         self.loaded = False
         """Whether every account was asked for its models once, or the wait for it is over."""
         self._transport = transport
@@ -94,13 +95,17 @@ class AccountBook:
 
     # What the rest of the program asks
 
-    def declared(self) -> tuple[declared.Account, ...]:
-        """The accounts as the table takes them; those that are switched off are left out."""
+    def declared(self, options: AccountOptions | None = None) -> tuple[declared.Account, ...]:
+        """The accounts as the table takes them; those that are switched off are left out.
+
+        `options`: as they would be with these, which are not in force yet. Callable from any thread.
+        """
+        chosen = options or self._options
         return tuple(
             entry
             for account in tuple(self._accounts.values())
             if not account.file.disabled
-            for entry in account.declared(self._learned, self._began)
+            for entry in account.under(chosen).declared(self._learned, self._began)
         )
 
     def accounts(self) -> tuple[AccountView, ...]:
@@ -187,6 +192,10 @@ class AccountBook:
         for account in tuple(self._accounts.values()):
             account.configure(options)
 
+    def retire(self) -> None:
+        """Another process renews from now on; this one only when a request needs it."""
+        self._retired = True
+
     # Files
 
     def load(self) -> None:
@@ -207,7 +216,7 @@ class AccountBook:
         if stamps == self._stamps and not moved:
             return False
         fresh = {n for n, stamp in stamps.items() if moved or self._stamps.get(n) != stamp}
-        found = await trio.to_thread.run_sync(_read_all, folder, fresh)
+        found = await trio.to_thread.run_sync(files.read_all, folder, fresh)
         if moved:
             # In one step with the look, so that no token is written beside a file of the same name.
             self.folder = folder
@@ -231,7 +240,7 @@ class AccountBook:
             self._drop(name)
         old, self._stamps = self._stamps, stamps
         if found is None:
-            found = _read_all(self.folder, set(stamps))
+            found = files.read_all(self.folder, set(stamps))
         for name, file in found.items():
             if isinstance(file, BadAccountFile):
                 self._drop(name)
@@ -350,6 +359,8 @@ class AccountBook:
                 nursery.start_soon(self._write, account, {})
             if account.file.disabled or account.renewing is not None or not account.may_ask(now):
                 continue
+            if self._retired:
+                continue
             if account.token is not None and account.renew_at <= now < account.used + _BUSY:
                 account.renew_at = now + _QUEUED
                 nursery.start_soon(self._renew_ahead, account, account.token)
@@ -466,18 +477,6 @@ class AccountBook:
             # Thousands of accounts mostly have one list, and keep it once.
             account.models = self._lists.setdefault(models, models)
             self._changed = True
-
-
-def _read_all(folder: Path, names: set[str]) -> dict[str, AccountFile | BadAccountFile]:
-    found: dict[str, AccountFile | BadAccountFile] = {}
-    for name in sorted(names):
-        try:
-            found[name] = files.read(folder, name)
-        except FileNotFoundError:
-            continue
-        except BadAccountFile as bad:
-            found[name] = bad
-    return found
 
 
 def _no_token(status: int, retry_after: float | None = None) -> ProxyError:

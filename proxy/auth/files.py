@@ -136,6 +136,19 @@ def read(folder: Path, name: str) -> AccountFile:
     return parse(name, data, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
 
 
+def read_all(folder: Path, names: set[str]) -> dict[str, AccountFile | BadAccountFile]:
+    """Files by name, or what is wrong with them; those that are gone are left out."""
+    found: dict[str, AccountFile | BadAccountFile] = {}
+    for name in sorted(names):
+        try:
+            found[name] = read(folder, name)
+        except FileNotFoundError:
+            continue
+        except BadAccountFile as bad:
+            found[name] = bad
+    return found
+
+
 def parse(name: str, data: bytes, stamp: Stamp = (0, 0, 0)) -> AccountFile:
     """An account file from its bytes. Raises BadAccountFile."""
     if len(data) > SIZE:

@@ -99,12 +99,12 @@ class Connection:
                 await stream.send(head)
                 begun = True
                 await stream.send(call.body)
-        except StreamBroken:
+        except StreamBroken as broken:
             if self.stopped:
                 raise stopped() from None
             if self.expired:
                 raise self._timeout("first byte") from None
-            if not begun and not stream.writing:
+            if not begun and not broken.begun:
                 raise NothingSent from None
             await self._last_words()
         data = b""

@@ -24,7 +24,11 @@ BURST: Final = 32
 
 
 class StreamBroken(Exception):  # noqa: N818 - reads as what happened
-    """The peer is gone or the stream was closed under us."""
+    """The peer is gone or the stream was closed under us. `begun`: it took a part of what was being sent."""
+
+    def __init__(self, why: str, *, begun: bool = False) -> None:
+        super().__init__(why)
+        self.begun = begun
 
 
 class Nudged(Exception):  # noqa: N818 - no error
@@ -184,7 +188,7 @@ class PlainStream(_Woken):
                         continue
                     self.moved += 1
         except (OSError, ValueError, trio.ClosedResourceError) as error:
-            raise StreamBroken(str(error)) from None
+            raise StreamBroken(str(error), begun=sent > 0) from None
         finally:
             self.writing = False
 

@@ -589,3 +589,27 @@ async def test_another_folder_that_cannot_be_read_leaves_the_accounts(tmp_path, 
 
 def refuse():
     raise PermissionError(13, "Permission denied")
+
+
+async def test_options_that_are_only_tried_change_nothing(tmp_path, autojump_clock):
+    put(tmp_path)
+    async with running(tmp_path) as (book, _):
+        before = credential(book)
+        tried = AccountOptions(copilot=CopilotOptions(base_url="https://tried.test"))
+        assert {a.credential.base_url for a in book.declared(tried)} == {"https://tried.test"}
+        assert credential(book) == before
+        assert (await book.ready(before)).base_url == before.base_url
+
+
+async def test_who_has_a_successor_renews_nothing_ahead(tmp_path, autojump_clock):
+    put(tmp_path)
+    async with running(tmp_path) as (book, github):
+        await book.ready(credential(book))
+        book.retire()
+        before = github.exchanges
+        await trio.sleep(1750)
+        assert github.exchanges == before
+        await book.ready(credential(book))
+        await trio.sleep(100)
+        await book.ready(credential(book))
+        assert github.exchanges == before + 1

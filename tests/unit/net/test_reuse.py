@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
 
 from proxy.net.api import Call, UpstreamBroken
+from proxy.net.connection import Connection, NothingSent
+from proxy.net.origin import address_of
+from proxy.net.sock import StreamBroken
 from proxy.net.transport import Transport
 
 ANSWERS = [
@@ -89,3 +93,34 @@ async def test_a_whole_answer_over_the_limit():
         assert broken.value.kind == "too_large"
         await reply.aclose()
         assert (transport.idle_connections, transport.open_calls) == (0, 0)
+
+
+class Deaf:
+    """A peer that closes its ear; what it had said before can be read."""
+
+    reading = writing = False
+    moved = 0
+
+    def __init__(self, *, begun: bool) -> None:
+        self.ends = socket.socketpair()
+        self.fd = self.ends[0].fileno()
+        self.begun = begun
+
+    async def send(self, data: bytes) -> None:
+        raise StreamBroken("reset", begun=self.begun)
+
+    async def receive(self, *, wait: bool = False) -> bytes:
+        return b"HTTP/1.1 413 Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+@pytest.mark.parametrize("begun", [True, False])
+async def test_a_call_that_was_begun_is_not_sent_again_but_its_answer_read(begun):
+    asked = call("http://127.0.0.1:1/v1")
+    address = address_of(asked.url)
+    connection = Connection(address.origin, Deaf(begun=begun))
+    if begun:
+        await connection.exchange(asked, address)
+        assert connection.parser.status == 413
+    else:
+        with pytest.raises(NothingSent):
+            await connection.exchange(asked, address)
