@@ -106,6 +106,10 @@ class Deaf:
         self.fd = self.ends[0].fileno()
         self.begun = begun
 
+    def close(self) -> None:
+        for end in self.ends:
+            end.close()
+
     async def send(self, data: bytes) -> None:
         raise StreamBroken("reset", begun=self.begun)
 
@@ -117,10 +121,14 @@ class Deaf:
 async def test_a_call_that_was_begun_is_not_sent_again_but_its_answer_read(begun):
     asked = call("http://127.0.0.1:1/v1")
     address = address_of(asked.url)
-    connection = Connection(address.origin, Deaf(begun=begun))
-    if begun:
-        await connection.exchange(asked, address)
-        assert connection.parser.status == 413
-    else:
-        with pytest.raises(NothingSent):
+    deaf = Deaf(begun=begun)
+    connection = Connection(address.origin, deaf)
+    try:
+        if begun:
             await connection.exchange(asked, address)
+            assert connection.parser.status == 413
+        else:
+            with pytest.raises(NothingSent):
+                await connection.exchange(asked, address)
+    finally:
+        deaf.close()
