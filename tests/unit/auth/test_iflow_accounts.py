@@ -212,6 +212,18 @@ async def test_a_new_login_without_its_key_is_not_lost(tmp_path, autojump_clock)
     assert tokens == ["old-refresh", "new-refresh"]
 
 
+async def test_a_new_login_is_kept_where_the_server_ends_before_its_key_came(
+    tmp_path, autojump_clock
+):
+    put(tmp_path, OAUTH)
+    service = oauth()
+    async with running(tmp_path, service) as book:
+        with trio.move_on_after(0.15):  # each answer takes 0.1 s
+            await book.ready(credential(book))
+        assert service.calls(USER_URL)
+    assert kept(tmp_path)["refresh_token"] == "new-refresh"
+
+
 @pytest.mark.parametrize(
     ("content", "url", "answer", "lasting"),
     [
@@ -236,7 +248,8 @@ async def test_a_new_login_without_its_key_is_not_lost(tmp_path, autojump_clock)
         (COOKIE, KEY_URL, Reply(200, {"success": True, "data": {}}), False),
         (COOKIE, KEY_URL, Reply(429, {}, [(b"retry-after", b"60")]), False),
         (COOKIE, KEY_URL, UpstreamBroken("timeout", "late"), False),
-        ({**COOKIE, "email": ""}, KEY_URL, KEY, True),
+        (COOKIE, KEY_URL, {**KEY, "data": {"name": "dev@example.com", "apiKey": ""}}, False),
+        ({**COOKIE, "email": ""}, KEY_URL, KEY, False),
         ({**COOKIE, "cookie": "BXAuth=\u00e9;"}, KEY_URL, KEY, True),
     ],
 )
