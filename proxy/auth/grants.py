@@ -101,7 +101,7 @@ def read(body: bytes) -> Grant | None:
     """The answer, if it is one."""
     try:
         return _grant.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -366,6 +366,11 @@ def test_a_stored_token_that_cannot_be_sent_is_none(value):
     assert kinds.get("claude").stored(file) is None
 
 
+@pytest.mark.parametrize("body", [b'{"a":' * 5000, b"[]", b"", b"\xff", b'{"error":"\xff"}'])
+def test_an_answer_that_cannot_be_read_is_none(body):
+    assert grants.read(body) is None
+
+
 @pytest.mark.parametrize(
     ("url", "safe"),
     [

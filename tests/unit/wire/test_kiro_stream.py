@@ -76,6 +76,11 @@ def test_an_event_that_cannot_be_read_costs_nothing_else(odd):
     assert answer(text("a"), odd, text("b")).choices[0].parts == [Text("ab")]
 
 
+def test_an_error_that_nests_too_deeply_is_one():
+    body = b'{"a":' * 5000
+    assert get("kiro").decode_error(500, body).message.startswith('{"a":')
+
+
 def test_a_text():
     found = answer(text("The"), text(" Loire"), event("messageMetadataEvent", **USAGE), METERING)
     assert found.choices[0].parts == [Text("The Loire")]
