@@ -81,6 +81,11 @@ def test_an_error_that_nests_too_deeply_is_one():
     assert get("kiro").decode_error(500, body).message.startswith('{"a":')
 
 
+def test_arguments_that_nest_too_deeply_are_none():
+    (call,) = parts(tool(input='{"a":' * 3000 + "1" + "}" * 3000, stop=True))
+    assert call == ToolUse("t1", "f", "{}")
+
+
 def test_a_text():
     found = answer(text("The"), text(" Loire"), event("messageMetadataEvent", **USAGE), METERING)
     assert found.choices[0].parts == [Text("The Loire")]
