@@ -77,15 +77,21 @@ def end_of(file: AccountFile, *keys: str) -> float:
     return LAST
 
 
-def keeps_secrets(url: str) -> bool:
-    """Whether a login may be sent to an address that a file names: by https, or to this machine."""
+def is_address(url: str) -> bool:
+    """Whether this is an http or https URL with a host."""
     try:
         parts = urlsplit(url)
-        host = parts.hostname or ""
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError:
         return False
-    here = parts.scheme == "http" and host in _HERE
-    return (here or parts.scheme == "https") and bool(host) and "@" not in parts.netloc
+
+
+def keeps_secrets(url: str) -> bool:
+    """Whether a login may be sent to an address that a file names: by https, or to this machine."""
+    if not is_address(url):
+        return False
+    parts = urlsplit(url)
+    return (parts.scheme == "https" or parts.hostname in _HERE) and "@" not in parts.netloc
 
 
 class Kind:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from proxy.auth import grants
 from proxy.auth.files import rfc3339, seconds_of
-from proxy.auth.kind import LAST, LoginRefused, OneWire, Token, Unreachable, end_of
+from proxy.auth.kind import LAST, LoginRefused, OneWire, Token, Unreachable, end_of, is_address
 from proxy.jsonio import encode
 from proxy.net.api import Headers, UpstreamBroken
 from proxy.net.fetch import Answer, fetch
@@ -112,7 +112,7 @@ class IFlow(OneWire):
     def address(self, file: AccountFile, token: Token | None) -> str:  # noqa: ARG002  # the token names none
         """See OneWire."""
         own = file.text("base_url")
-        return own if urlsplit(own).scheme in ("http", "https") else facts.of("iflow").base_url
+        return own if is_address(own) else facts.of("iflow").base_url
 
     async def exchange(
         self, transport: Transport, login: Secret, file: AccountFile, options: AccountOptions
@@ -126,8 +126,8 @@ class IFlow(OneWire):
             if not found.key:
                 raise Unreachable("the key did not come: the answer holds none")
             ends = seconds_of(found.ends)
-            keys = {"expired": found.ends} if ends else {}
-            return Token(Secret(found.key), ends or LAST, keys=keys)
+            told = {"expired": found.ends} if ends else {}
+            return Token(Secret(found.key), ends or LAST, keys=told)
         form, headers = client(options)
         url = facts.of("iflow").login["token-url"]
         grant = await grants.renew(transport, url, form, login, options.proxy, headers=headers)

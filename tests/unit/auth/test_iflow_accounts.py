@@ -99,6 +99,7 @@ async def test_a_key_that_cannot_be_asked_anew_is_used_as_long_as_it_goes(tmp_pa
     [
         ({"base_url": "https://own.example/v1/"}, ServiceOptions(), "https://own.example/v1"),
         ({"base_url": "no address"}, ServiceOptions(), "https://apis.iflow.cn/v1"),
+        ({"base_url": "https://[x"}, ServiceOptions(), "https://apis.iflow.cn/v1"),
         (
             {"base_url": "https://own.example/v1"},
             ServiceOptions(base_url="https://said.example/v1"),
