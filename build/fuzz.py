@@ -98,6 +98,8 @@ def targets() -> dict[str, Target]:
     }
     for name, seeds in SEEDS.items():
         found[f"wire {name}"] = (decoder(name), seeds)
+    found["wire kiro"] = (kiro, kiro_seeds())
+    found["private key"] = (private_key, [KEY])
     routes = [path.read_bytes() for path in sorted((environment.ROOT / "routes.d").glob("*.toml"))]
     found["routes toml"] = (loader("toml", config=False), routes)
     found["config yaml"] = (loader("yaml", config=True), [CONFIG])
@@ -163,6 +165,48 @@ def decoder(name: str) -> Callable[[bytes], None]:
     return feed
 
 
+def kiro_seeds() -> list[bytes]:
+    from proxy.wire.eventstream import frame
+
+    head = {":message-type": "event"}
+    frames = [frame({**head, ":event-type": kind}, payload) for kind, payload in KIRO_EVENTS]
+    return [b"".join(frames), *(payload for _, payload in KIRO_EVENTS)]
+
+
+def kiro(data: bytes) -> None:
+    """As a stream, and as the payload of each event: a frame that was changed has another checksum."""
+    from proxy import wire as wires
+    from proxy.wire.base import AnswerContext
+    from proxy.wire.eventstream import frame
+    from proxy.wire.lanes import lane
+
+    wire = wires.get("kiro")
+    context = AnswerContext(request=None, model="m", stream=True, now=0, id="0" * 24)
+    kinds = {kind for kind, _ in KIRO_EVENTS}
+    framed = [frame({":event-type": kind, ":message-type": "event"}, data) for kind in kinds]
+    for client in ("chat", "anthropic"):
+        for stream in (data, b"".join(framed)):
+            one = lane(wire, wires.get(client), context)
+            one.feed(stream[:40])
+            one.feed(stream[40:])
+            one.eof()
+    wire.decode_error(500, data)
+
+
+def private_key(data: bytes) -> None:
+    """As it is, and as what stands in a PEM text."""
+    from base64 import b64encode
+
+    from proxy.auth import rsa
+
+    for text in (
+        data,
+        b"-----BEGIN PRIVATE KEY-----" + b64encode(data) + b"-----END PRIVATE KEY-----",
+    ):
+        with suppress(rsa.BadKey):
+            rsa.sign(rsa.read(text.decode("latin-1")), b"x")
+
+
 def loader(suffix: str, *, config: bool) -> Callable[[bytes], None]:
     """The loader of a config file, or of a file of routes."""
     from proxy.config.diagnose import ConfigError
@@ -207,12 +251,27 @@ SEEDS = {
         ),
         b'{"id":"a","type":"message","content":[{"type":"tool_use","id":"t","name":"f","input":{}}]}',
     ],
+    "gemini_cli": [
+        b'{"model":"m","project":"p","request":{"contents":[{"role":"user","parts":[{"text":"x"}]}]}}',
+        b'data: {"response":{"candidates":[{"content":{"parts":[{"text":"x"}]},"finishReason":"STOP"}]}}\n\n',
+        b'{"response":{"candidates":[{"content":{"parts":[{"text":"x"}]}}]},"traceId":"t"}',
+    ],
     "gemini": [
         b'{"contents":[{"role":"user","parts":[{"text":"x"}]}],"generationConfig":{"thinkingConfig":{}}}',
         b'data: {"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{}}}]},"finishReason":"STOP"}]}\n\n',
         b'[{"candidates":[{"content":{"parts":[{"text":"x"}]}}],"usageMetadata":{"promptTokenCount":1}}]',
     ],
 }
+
+KIRO_EVENTS = [
+    ("assistantResponseEvent", b'{"content":"a <thinking>b</thinking> c","stopReason":"end_turn"}'),
+    ("reasoningContentEvent", b'{"text":"a"}'),
+    ("toolUseEvent", b'{"toolUseId":"a","name":"f","input":"{\\"b\\":1}","stop":true}'),
+    ("messageMetadataEvent", b'{"tokenUsage":{"outputTokens":9,"uncachedInputTokens":"1e3"}}'),
+    ("contextUsageEvent", b'{"contextUsageEvent":{"contextUsagePercentage":2.5}}'),
+]
+"""Kind and payload."""
+KEY = (b"\x30\x82\x01\x00\x02\x01\x00" + b"\x02\x41\x00" + b"\xff" * 64) * 2
 
 if __name__ == "__main__":
     main()

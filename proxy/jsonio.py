@@ -88,6 +88,6 @@ def object_of(text: str) -> Raw | None:
     """`Raw` of a text that holds a JSON object, else None (cut or malformed arguments)."""
     try:
         _top_level.decode(text)
-    except (msgspec.DecodeError, UnicodeEncodeError):
+    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return None
     return Raw(text.encode())

@@ -6,11 +6,11 @@ at is pasted instead; both ways are open at once. Source: `_shared` sheet, login
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import hmac
 import secrets
 from base64 import urlsafe_b64encode
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
@@ -214,9 +214,12 @@ class Desk:
             await stream.send_all(_page(400, f"This is not the login that is waited for: {why}."))
             return
         text = "The login was refused." if arrival.error else "The login came back."
-        await stream.send_all(_page(200, f"{text} The terminal tells how it goes on."))
-        await stream.send_eof()
-        self._arrived(arrival)
+        try:
+            await stream.send_all(_page(200, f"{text} The terminal tells how it goes on."))
+            await stream.send_eof()
+        finally:
+            # Also where the browser did not wait for the page: the code comes but once.
+            self._arrived(arrival)
 
     def _arrival(self, target: str) -> Arrival | None:
         path, _, query = target.partition("?")
@@ -229,8 +232,15 @@ async def _listen(nursery: trio.Nursery, desk: Desk, port: int) -> bool:
         listeners = await trio.open_tcp_listeners(port, host="127.0.0.1")
     except OSError:
         return False
-    with suppress(OSError):  # where there is no IPv6
+    try:
         listeners += await trio.open_tcp_listeners(port, host="::1")
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            # Browsers try this address first: the code would come to whoever listens there.
+            for listener in listeners:
+                await listener.aclose()
+            return False
+        # There is no IPv6.
     handler = partial(desk.serve, places=trio.CapacityLimiter(_AT_ONCE))
     nursery.start_soon(trio.serve_listeners, handler, listeners)
     return True

@@ -31,6 +31,10 @@ REFUSED: Final = "pointsman_refused"
 """Our own key: why the service refuses the login for good, so that a restart does not ask again."""
 
 _HUGE: Final = 1e18
+_DIGITS: Final = 10
+_HUGEST: Final = 20
+"""Digits of unix times."""
+_MILLISECONDS: Final = 1e11
 _DRAFT: Final = re.compile(r"\..+\.json\.[0-9]+\.[0-9a-f]{8}\.tmp")
 _DRAFT_AGE: Final = 60.0
 
@@ -215,8 +219,15 @@ def rfc3339(seconds: float) -> str:
 
 def seconds_of(text: str) -> float:
     """Unix time of a time in a file; 0 for none or a text that is no time. Without a zone it is UTC."""
+    if len(text) >= _DIGITS and text.isdecimal():
+        return unix(float(text[:_HUGEST]))
     try:
         time = datetime.fromisoformat(text)
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return 0.0
+
+
+def unix(number: float) -> float:
+    """Unix time of a number in a file, which may be milliseconds."""
+    return number / 1000 if number >= _MILLISECONDS else number

@@ -205,7 +205,11 @@ class Google:
             query = f"?{urlencode({'pageToken': page})}" if page else ""
             answer = await self._ask(b"GET", _PROJECTS + query)
             told = _read(answer, _Projects, "the projects of the account")
-            found += [p for p in told.projects if p.lifecycle_state == "ACTIVE" and p.project_id]
+            found += [
+                Project(_plain(p.project_id), _plain(p.name))
+                for p in told.projects
+                if p.lifecycle_state == "ACTIVE" and p.project_id
+            ]
             page = told.next_page_token
             if not page:
                 break

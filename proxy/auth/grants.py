@@ -101,7 +101,7 @@ def read(body: bytes) -> Grant | None:
     """The answer, if it is one."""
     try:
         return _grant.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -197,7 +197,7 @@ def retry_after(answer: Answer) -> float:
     for name, value in answer.headers:
         if name == b"retry-after":
             try:
-                return min(max(float(value), 0.0), 86400.0)
+                return min(max(0.0, float(value)), 86400.0)  # in this order `nan` is 0
             except ValueError:
                 return 0.0
     return 0.0

@@ -7,10 +7,11 @@ provider's own.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from proxy.auth.files import rfc3339, seconds_of
+from proxy.auth.files import rfc3339, seconds_of, unix
 from proxy.config import declared
 from proxy.config.model import Credential
 from proxy.secret import Secret
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 LAST: Final = 32503680000.0
 """The year 3000: what says later is no time in seconds."""
+
+_HERE: Final = ("127.0.0.1", "::1", "localhost")
 
 Models: TypeAlias = tuple[Struct, ...]
 """An account's own list, as its kind keeps it; hashable."""
@@ -64,6 +67,33 @@ class Unreachable(Exception):  # noqa: N818  # reads as what happened
         """Seconds that the service wants to be left alone; 0 = it did not say."""
 
 
+def end_of(file: AccountFile, *keys: str) -> float:
+    """When a token ends, by the first of these keys that says it, as a text or number; else `LAST`."""
+    for key in keys:
+        if text := file.text(key):
+            return seconds_of(text)
+        if number := file.number(key):
+            return unix(number)
+    return LAST
+
+
+def is_address(url: str) -> bool:
+    """Whether this is an http or https URL with a host."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
+
+
+def keeps_secrets(url: str) -> bool:
+    """Whether a login may be sent to an address that a file names: by https, or to this machine."""
+    if not is_address(url):
+        return False
+    parts = urlsplit(url)
+    return (parts.scheme == "https" or parts.hostname in _HERE) and "@" not in parts.netloc
+
+
 class Kind:
     """The defaults are those of files with `access_token`, `refresh_token` and `expired`."""
 
@@ -83,10 +113,9 @@ class Kind:
     def stored(self, file: AccountFile) -> Token | None:
         """The token that stands in the file."""
         value = file.text("access_token")
-        if not value or not value.isascii():
+        if not value or not value.isascii() or not value.isprintable():
             return None
-        ends = file.text("expired")
-        return Token(Secret(value), seconds_of(ends) if ends else LAST)
+        return Token(Secret(value), end_of(file, "expired"))
 
     def saved(self, token: Token, now: float) -> dict[str, object]:
         """What is written to the file when a token came; None takes a key out."""

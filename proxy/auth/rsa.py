@@ -16,10 +16,8 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-_BLOCK: Final = re.compile(
-    r"-----BEGIN ((?:RSA )?PRIVATE KEY)-----(.*?)-----END \1-----", re.DOTALL
-)
-_ESCAPES: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_BLOCK: Final = re.compile(r"-----BEGIN ((?:RSA )?PRIVATE KEY)-----([^-]*)-----END \1-----")
+_ESCAPES: Final = re.compile(r"\x1b\[[0-9;]{0,20}[A-Za-z]")
 _NOISE: Final = re.compile(r"[^A-Za-z0-9+/=]")
 _SEQUENCE, _INTEGER, _OCTETS = 0x30, 0x02, 0x04
 _RSA: Final = bytes.fromhex("06092a864886f70d010101")
@@ -27,7 +25,11 @@ _RSA: Final = bytes.fromhex("06092a864886f70d010101")
 _SHA256: Final = bytes.fromhex("3031300d060960864801650304020105000420")
 """DigestInfo of SHA-256 without the digest (RFC 8017, section 9.2, note 1)."""
 _LEAST: Final = 1024
-_MOST: Final = 16384
+_MOST: Final = 8192
+"""Bits of the modulus: while a signature is made, the program stands still (a quarter of a second there)."""
+_PUBLIC: Final = 64
+"""Bits of the public exponent, as OpenSSL has it."""
+_LONGEST: Final = 32 * 1024
 
 
 class BadKey(ValueError):  # noqa: N818  # reads as what it is
@@ -51,6 +53,8 @@ class Key(Struct, frozen=True):
 
 def read(text: str) -> Key:
     """The key in a PEM text, however its lines were broken on the way. Raises BadKey."""
+    if len(text) > _LONGEST:
+        raise BadKey("it is too long for a private key")
     text = _ESCAPES.sub("", text.replace("\\n", "\n"))
     found = _BLOCK.search(text)
     if found is None:
@@ -82,6 +86,8 @@ def _key(data: bytes, *, wrapped: bool) -> Key:
     _, n, e, _, p, q, exponent1, exponent2, coefficient = numbers
     if p * q != n or not _LEAST <= n.bit_length() <= _MOST:
         raise ValueError
+    if e.bit_length() > _PUBLIC or exponent1 >= p or exponent2 >= q:
+        raise ValueError
     return Key(n, e, p, q, exponent1, exponent2, coefficient)
 
 
@@ -98,7 +104,11 @@ def _element(data: bytes) -> tuple[int, bytes, bytes]:
 
 
 def sign(key: Key, message: bytes) -> bytes:
-    """The signature with SHA-256. Raises BadKey where the key's numbers do not fit together."""
+    """The signature with SHA-256. Raises BadKey where the key's numbers do not fit together.
+
+    How long it takes depends on the key: nobody but the token endpoint can tell when, and it gets one an
+    hour.
+    """
     size = (key.modulus.bit_length() + 7) // 8
     digest = _SHA256 + hashlib.sha256(message).digest()
     block = b"\x00\x01" + b"\xff" * (size - len(digest) - 3) + b"\x00" + digest

@@ -71,8 +71,11 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         sys.stderr.write(f"pointsman: the account cannot be saved: {error.strerror}\n")
         return FAILED
-    except KeyboardInterrupt:
-        sys.stderr.write("pointsman: the login was given up\n")
+    except (KeyboardInterrupt, BaseExceptionGroup) as end:
+        if isinstance(end, BaseExceptionGroup) and end.split(KeyboardInterrupt)[1] is not None:
+            raise
+        # Nurseries wrap a Ctrl-C into groups.
+        sys.stderr.write("\npointsman: the login was given up\n")
         return _INTERRUPTED
     print(f"Authentication saved to {path}")
     return OK

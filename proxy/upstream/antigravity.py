@@ -53,7 +53,7 @@ class Antigravity:
     ) -> None:
         """The envelope, and what the service takes inside of it."""
         inner = inside(body)
-        if decode(raw_of(inner.pop("safetySettings", None))):
+        if _value(inner.pop("safetySettings", None)):
             lost.append(Lost("safetySettings", "Antigravity takes none"))
         body["request"] = inner
         if client.wire not in _NATIVE or _only_streams(candidate.model):
@@ -108,7 +108,7 @@ def _first_texts(inner: Body) -> Iterator[str]:
     """The texts of the first turn of the user's, one after another."""
     for turn in _list(inner.get("contents")):
         if isinstance(turn, dict) and turn.get("role") == "user":
-            for part in turn.get("parts") or ():
+            for part in _list(turn.get("parts")):
                 if isinstance(part, dict) and isinstance(part.get("text"), str):
                     yield part["text"]
             return
@@ -122,7 +122,7 @@ def _name_speaker(inner: Body) -> None:
 
 
 def _list(value: object) -> list[Json]:
-    found = _value(value)
+    found = _value(value) if isinstance(value, Raw) else value
     return found if isinstance(found, list) else []
 
 
@@ -184,7 +184,7 @@ def _plain_tools(inner: Body) -> None:
 
     tools = _list(inner["tools"])
     for tool in tools:
-        for function in (tool.get("functionDeclarations") or ()) if isinstance(tool, dict) else ():
+        for function in _list(tool.get("functionDeclarations")) if isinstance(tool, dict) else ():
             if isinstance(function, dict):
                 given = function.pop("parametersJsonSchema", None)
                 shape = given if given is not None else function.get("parameters")

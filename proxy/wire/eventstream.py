@@ -37,20 +37,30 @@ class BadFrame(Exception):  # noqa: N818 - says what happened, as trio names its
 class FrameParser:
     """Splits a byte stream into frames. Any chunking of a stream gives the same frames."""
 
-    __slots__ = ("_tail",)
+    __slots__ = ("_needs", "_size", "_tail")
 
     def __init__(self) -> None:
-        self._tail = b""
+        self._tail: list[bytes] = []
+        self._size = 0
+        self._needs = _PRELUDE.size
+        """Bytes from which on there is something to read: large frames come in many pieces."""
 
     @property
     def inside(self) -> bool:
         """A frame has begun and is not whole."""
-        return bool(self._tail)
+        return self._size > 0
 
     def feed(self, data: bytes) -> list[Frame]:
         """The frames that these bytes complete. Raises BadFrame."""
-        data = self._tail + data if self._tail else data
+        if self._size or len(data) < self._needs:
+            if data:
+                self._tail.append(data)
+                self._size += len(data)
+            if self._size < self._needs:
+                return []
+            data = b"".join(self._tail)
         frames: list[Frame] = []
+        self._needs = _PRELUDE.size
         at = 0
         while len(data) - at >= _PRELUDE.size:
             total, head, crc = _PRELUDE.unpack_from(data, at)
@@ -61,6 +71,7 @@ class FrameParser:
             ):
                 raise BadFrame("this is no event stream", frames)
             if len(data) - at < total:
+                self._needs = total
                 break
             end = at + total - _CRC.size
             if crc32(data[at:end]) != _CRC.unpack_from(data, end)[0]:
@@ -72,7 +83,8 @@ class FrameParser:
                 raise BadFrame("the headers of a frame cannot be read", frames) from None
             frames.append((headers, data[start + head : end]))
             at += total
-        self._tail = data[at:]
+        rest = data[at:]
+        self._tail, self._size = [rest] if rest else [], len(rest)
         return frames
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import signal
 import subprocess
 import sys
 from base64 import urlsafe_b64encode
@@ -347,3 +348,21 @@ def test_an_address_is_pasted_on_a_terminal(tmp_path):
     os.close(ours)
     assert b"Traceback" not in said
     assert not (tmp_path / "auth").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs SIGINT")
+def test_ctrl_c_ends_a_login_without_a_word_too_many(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(f"host: 127.0.0.1\nauth-dir: {tmp_path}/auth\n")
+    command = [sys.executable, "-m", "proxy", "login", "antigravity", "--config", str(config)]
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [*command, "--no-browser"], cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        said = read_until(ours, b"press Enter", b"")
+        process.send_signal(signal.SIGINT)
+        said = read_until(ours, b"the login was given up", said)
+        assert process.wait(20) == 130
+    os.close(ours)
+    assert b"Traceback" not in said

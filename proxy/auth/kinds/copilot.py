@@ -34,7 +34,7 @@ class Copilot(Kind):
     def stored(self, file: AccountFile) -> Token | None:
         """See Kind."""
         value = file.text("copilot_token")
-        if not value or not value.isascii():
+        if not value or not value.isascii() or not value.isprintable():
             return None
         return Token(
             Secret(value),

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from proxy.auth import grants
 from proxy.auth.files import rfc3339, seconds_of
-from proxy.auth.kind import LAST, Kind, Token
+from proxy.auth.kind import LAST, Kind, LoginRefused, Token, keeps_secrets
 from proxy.config import declared
 from proxy.config.model import Credential
 from proxy.secret import Secret
@@ -99,6 +99,8 @@ class GeminiCli(Kind):
         known = google_facts.of(_NAME)
         form = {"client_id": known.client_id, "client_secret": known.client_secret}
         url = _text(file, "token_uri") or known.token_url
+        if not keeps_secrets(url):
+            raise LoginRefused("the file's 'token_uri' is no https address", lasting=False)
         grant = await grants.renew(transport, url, form, login, options.proxy)
         new = grant.refresh_token or ""
         return Token(

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
+import trio
 from msgspec import Struct
 
 from proxy.auth import grants
 from proxy.auth.files import rfc3339, seconds_of
-from proxy.auth.kind import LAST, LoginRefused, OneWire, Token, Unreachable
+from proxy.auth.kind import LAST, LoginRefused, OneWire, Token, Unreachable, end_of, is_address
 from proxy.jsonio import encode
 from proxy.net.api import Headers, UpstreamBroken
 from proxy.net.fetch import Answer, fetch
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _ACCEPT: Final[Headers] = [(b"Accept", b"application/json")]
 _LONGEST_WORDS: Final = 200
+_KEY_SECONDS: Final = 10.0
 _KEYLESS: Final = 300.0
 """Seconds after which a login is renewed whose key did not come."""
 
@@ -93,9 +95,7 @@ class IFlow(OneWire):
         value = grants.sendable(file.text("api_key"))
         if not value:
             return None
-        ends = file.text("expired")
-        over = seconds_of(ends) if ends and self.login(file) else LAST
-        return Token(Secret(value), over)
+        return Token(Secret(value), end_of(file, "expired") if self.login(file) else LAST)
 
     def saved(self, token: Token, now: float) -> dict[str, object]:
         """See Kind. `token.keys` hold what the login itself gave."""
@@ -112,7 +112,7 @@ class IFlow(OneWire):
     def address(self, file: AccountFile, token: Token | None) -> str:  # noqa: ARG002  # the token names none
         """See OneWire."""
         own = file.text("base_url")
-        return own if urlsplit(own).scheme in ("http", "https") else facts.of("iflow").base_url
+        return own if is_address(own) else facts.of("iflow").base_url
 
     async def exchange(
         self, transport: Transport, login: Secret, file: AccountFile, options: AccountOptions
@@ -121,22 +121,26 @@ class IFlow(OneWire):
         if file.text("cookie"):
             name = file.text("email")
             if not name:
-                raise LoginRefused("the file has no 'email', the name of its key", lasting=True)
+                raise LoginRefused("the file has no 'email', the name of its key", lasting=False)
             found = await site_key(transport, login, name, options.proxy)
+            if not found.key:
+                raise Unreachable("the key did not come: the answer holds none")
             ends = seconds_of(found.ends)
-            keys = {"expired": found.ends} if ends else {}
-            return Token(Secret(found.key), ends or LAST, keys=keys)
+            told = {"expired": found.ends} if ends else {}
+            return Token(Secret(found.key), ends or LAST, keys=told)
         form, headers = client(options)
         url = facts.of("iflow").login["token-url"]
         grant = await grants.renew(transport, url, form, login, options.proxy, headers=headers)
         access = Secret(grant.access_token or "")
         key, lasts = grants.sendable(file.text("api_key")), _KEYLESS
-        try:
-            key, lasts = (await user(transport, access, options.proxy)).key, grant.lasts
-        except Unreachable:
-            if not key or not grant.refresh_token:
-                raise
-            # The old login is spent: the new one must be kept, and the old key goes on meanwhile.
+        # The old login is spent: the new one must be kept, also where the server ends just now or the
+        # key does not come. The old key goes on meanwhile.
+        with trio.CancelScope(shield=True, deadline=trio.current_time() + _KEY_SECONDS):
+            try:
+                key, lasts = (await user(transport, access, options.proxy)).key, grant.lasts
+            except Unreachable:
+                if not key or not grant.refresh_token:
+                    raise
         return Token(
             Secret(key),
             0.0,

@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from proxy.auth import grants
-from proxy.auth.files import rfc3339, seconds_of
-from proxy.auth.kind import LAST, LoginRefused, OneWire, Token, Unreachable
+from proxy.auth.files import rfc3339
+from proxy.auth.kind import LAST, LoginRefused, OneWire, Token, Unreachable, end_of
 from proxy.jsonio import encode
 from proxy.net.api import Headers, UpstreamBroken
 from proxy.net.fetch import Answer, fetch
@@ -67,8 +67,7 @@ class Kiro(OneWire):
         value = grants.sendable(_text(file, "access_token", "accessToken"))
         if not value:
             return None
-        ends = _text(file, "expires_at", "expiresAt")
-        return Token(Secret(value), seconds_of(ends) if ends else LAST)
+        return Token(Secret(value), end_of(file, "expires_at", "expiresAt"))
 
     def saved(self, token: Token, now: float) -> dict[str, object]:
         """See Kind."""
@@ -133,8 +132,8 @@ class Kiro(OneWire):
         )
         if _method(file) in _AWS and id and secret:
             region = file.text("region") if _method(file) == "idc" else ""
-            if region and not region.replace("-", "").isalnum():
-                raise LoginRefused("the file's 'region' is none", lasting=True)
+            if region and not (region.isascii() and region.replace("-", "").isalnum()):
+                raise LoginRefused("the file's 'region' is none", lasting=False)
             url = known.oidc_url.format(region or known.region)
             headers = [*_JSON, *((n.encode(), v.encode()) for n, v in known.oidc_headers.items())]
             body = {

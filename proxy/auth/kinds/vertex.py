@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from proxy.auth import grants, rsa
-from proxy.auth.kind import Kind, LoginRefused, Token
+from proxy.auth.kind import Kind, LoginRefused, Token, keeps_secrets
 from proxy.config import declared
 from proxy.config.model import Credential
 from proxy.secret import Secret
@@ -98,6 +98,8 @@ class Vertex(Kind):
     ) -> Token:
         """See Kind."""
         url = _text(file, "token_uri") or _TOKEN_URL
+        if not keeps_secrets(url):
+            raise LoginRefused("the file's 'token_uri' is no https address", lasting=False)
         try:
             assertion = await trio.to_thread.run_sync(_assertion, login, file, url)
         except rsa.BadKey as bad:

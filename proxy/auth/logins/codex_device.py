@@ -95,7 +95,7 @@ class CodexDeviceLogin:
         return code
 
     async def _wait(self, transport: Transport, code: _Code, terminal: Terminal) -> _Allowed:
-        interval = min(max(code.interval, 1.0), _LONGEST)
+        interval = min(max(1.0, code.interval), _LONGEST)
         end = trio.current_time() + PATIENCE
         body = {"device_auth_id": code.device_auth_id, "user_code": code.user_code}
         lost = False

@@ -19,22 +19,47 @@ _SILENT: Final = frozenset(
 )
 """What is dealt with by name, or says nothing that a model could keep to."""
 _DEEPEST: Final = 24
+_MOST: Final = 5000
+"""Most places of one schema with its references filled in."""
+_CIRCLES: Final = 2
+"""How often a definition is filled in along one path: one that branches into itself, as a tree does,
+doubles with each round."""
 _LONGEST: Final = 200
+
+
+class _Whole:
+    """The schema that references are of, and what of it is filled in."""
+
+    def __init__(self, root: dict[str, Json]) -> None:
+        self.root = root
+        self.left = _MOST
+        self.open: list[str] = []
+        """References on the way to this place."""
+
+    def target(self, reference: str) -> Json:
+        """What is filled in for a reference; nothing where it goes round in circles."""
+        if self.open.count(reference) >= _CIRCLES:
+            return None
+        self.open.append(reference)
+        return _target(reference, self.root)
 
 
 def schema_of(schema: dict[str, Json]) -> dict[str, Json]:
     """A function's parameters. Always an object."""
-    found = _cut(schema, schema, 0)
+    found = _cut(schema, _Whole(schema), 0)
     if found.get("type") != "object":
         found = {**found, "type": "object"}
     found.setdefault("properties", {})
     return found
 
 
-def _cut(schema: Json, root: dict[str, Json], depth: int) -> dict[str, Json]:
-    if not isinstance(schema, dict) or depth > _DEEPEST:
-        return {"type": "object"} if depth > _DEEPEST else {"type": "string"}
-    schema = _merged(schema, root, depth)
+def _cut(schema: Json, whole: _Whole, depth: int) -> dict[str, Json]:
+    if depth > _DEEPEST or whole.left <= 0:
+        return {"type": "object"}
+    if not isinstance(schema, dict):
+        return {"type": "string"}
+    way = len(whole.open)
+    schema = _merged(schema, whole, depth)
     out: dict[str, Json] = {}
     notes: list[str] = []
     _type(schema, out)
@@ -46,13 +71,14 @@ def _cut(schema: Json, root: dict[str, Json], depth: int) -> dict[str, Json]:
     if kind == "object":
         members = schema.get("properties")
         members = members if isinstance(members, dict) else {}
-        out["properties"] = {name: _cut(m, root, depth + 1) for name, m in members.items()}
+        out["properties"] = {name: _cut(m, whole, depth + 1) for name, m in members.items()}
         _require(out)
     else:
         out.pop("required", None)
     if kind == "array":
         items = schema.get("items")
-        out["items"] = _cut(items if isinstance(items, dict) else {}, root, depth + 1)
+        out["items"] = _cut(items if isinstance(items, dict) else {}, whole, depth + 1)
+    del whole.open[way:]
     notes += [
         f"{key}: {encode(value).decode()[:_LONGEST]}"
         for key, value in schema.items()
@@ -62,24 +88,27 @@ def _cut(schema: Json, root: dict[str, Json], depth: int) -> dict[str, Json]:
     return out
 
 
-def _merged(schema: dict[str, Json], root: dict[str, Json], depth: int) -> dict[str, Json]:
+def _merged(schema: dict[str, Json], whole: _Whole, depth: int) -> dict[str, Json]:
     """With what it refers to, all of `allOf`, and the first real choice of `anyOf` and `oneOf`."""
     out = dict(schema)
+    whole.left -= 1
+    if whole.left <= 0:
+        return out
     reference = schema.get("$ref")
     if isinstance(reference, str):
-        target = _target(reference, root) if depth < _DEEPEST else None
-        found = _merged(target, root, depth + 1) if isinstance(target, dict) else {}
+        target = whole.target(reference) if depth < _DEEPEST else None
+        found = _merged(target, whole, depth + 1) if isinstance(target, dict) else {}
         out = {**found, **{k: v for k, v in schema.items() if k != "$ref"}}
     for part in _dicts(schema.get("allOf")):
         if depth < _DEEPEST:
-            out = _joined(out, _merged(part, root, depth + 1))
+            out = _joined(out, _merged(part, whole, depth + 1))
     for key in ("anyOf", "oneOf"):
         choices = _dicts(schema.get(key))
         real = [choice for choice in choices if choice.get("type") != "null"]
         if len(real) < len(choices):
             out["nullable"] = True
         if real and depth < _DEEPEST:
-            out = _joined(_merged(real[0], root, depth + 1), out)
+            out = _joined(_merged(real[0], whole, depth + 1), out)
             if len(real) > 1:
                 words = ", ".join(str(choice.get("type", "object")) for choice in real)
                 out["description"] = f"{out.get('description', '')} (one of: {words})".strip()
@@ -93,7 +122,8 @@ def _joined(one: dict[str, Json], other: dict[str, Json]) -> dict[str, Json]:
         if isinstance(one.get(key), dict) and isinstance(other.get(key), dict):
             out[key] = {**one[key], **other[key]}
     if isinstance(one.get("required"), list) and isinstance(other.get("required"), list):
-        out["required"] = list(dict.fromkeys([*map(str, one["required"]), *other["required"]]))
+        names = (name for name in (*one["required"], *other["required"]) if isinstance(name, str))
+        out["required"] = list(dict.fromkeys(names))
     return out
 
 

@@ -153,7 +153,7 @@ def _arguments(call: ToolUse) -> Json:
         return {"input": call.arguments}
     try:
         found = decode(call.arguments or "{}")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

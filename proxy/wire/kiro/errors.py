@@ -46,7 +46,7 @@ def error_of(payload: bytes, kind: str = "") -> ErrorInfo:
     """What an error's payload says; `kind`: the exception, where a header names it."""
     try:
         found = _error.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = payload[:_LONGEST].decode("utf-8", "replace").strip()
         found = _Error(message=text or None)
     kind = kind or (found.kind or "").rpartition("#")[2] or found.type or ""

@@ -6,6 +6,7 @@ terminal event: it ends where the upstream closes it between two frames.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Final
 
 import msgspec
@@ -151,7 +152,7 @@ class Decoder:
             self._tool(call, out)
             self._end_call(out)
         self._reason = found.stop_reason or self._reason
-        self._percent = found.context_usage_percentage or self._percent
+        self._percent = _finite(found.context_usage_percentage) or self._percent
         if found.token_usage is not None:
             self._counted = True
             out.append(ev.UsageSeen(_usage(found.token_usage)))
@@ -255,16 +256,21 @@ def _event_of(kind: str, payload: bytes) -> _Event | None:
         found: Json = decode(payload or b"{}")
         inner = found.get(kind, found) if isinstance(found, dict) else None
         return msgspec.convert(inner, _Event, strict=False) if isinstance(inner, dict) else None
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
         return None
 
 
+def _finite(number: float | None) -> float:
+    """Numbers that stand in texts can be none."""
+    return number if number is not None and isfinite(number) else 0.0
+
+
 def _usage(found: _Tokens) -> Usage:
-    cached = round(found.cache_read_input_tokens or 0)
-    fresh = found.uncached_input_tokens
+    cached = round(_finite(found.cache_read_input_tokens))
+    fresh, said = found.uncached_input_tokens, found.output_tokens
     return Usage(
-        input=None if fresh is None else round(fresh) + cached,
-        output=None if found.output_tokens is None else round(found.output_tokens),
+        input=None if fresh is None else round(_finite(fresh)) + cached,
+        output=None if said is None else round(_finite(said)),
         cached=cached,
     )
 

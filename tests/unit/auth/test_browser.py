@@ -113,6 +113,30 @@ async def test_the_browser_comes_back():
     assert account.content["verifier"] not in person.url
 
 
+class Gone:
+    """A browser that closes the connection once it has asked."""
+
+    def __init__(self, head):
+        self.head = head
+
+    async def receive_some(self, limit):
+        return self.head
+
+    async def send_all(self, data):
+        raise trio.BrokenResourceError
+
+    async def aclose(self):
+        pass
+
+
+async def test_a_browser_that_does_not_wait_for_the_page_brought_the_code():
+    came = []
+    desk = browser.Desk("/callback", browser.Ticket("s", "v"), came.append)
+    gone = Gone(b"GET /callback?code=a&state=s HTTP/1.1\r\n\r\n")
+    await desk.serve(gone, trio.CapacityLimiter(1))
+    assert [arrival.code for arrival in came] == ["a"]
+
+
 async def test_whatever_else_comes_is_ignored():
     async def others_first(port, person):
         state = person.state
@@ -198,6 +222,17 @@ async def test_a_port_in_use_leaves_the_pasting():
         assert any(f"Port {port} of this machine is in use" in text for text in person.shown)
         with pytest.raises(LoginFailed, match=f"port {port} of this machine is in use"):
             await Example(port).run(None, Person())
+
+
+async def test_a_port_that_somebody_has_on_one_family_is_in_use():
+    with socket.socket(socket.AF_INET6) as other:
+        try:
+            other.bind(("::1", 0))
+        except OSError:
+            pytest.skip("no IPv6")
+        other.listen()
+        with pytest.raises(LoginFailed, match="in use"):
+            await Example(other.getsockname()[1]).run(None, Person())
 
 
 async def test_a_refusal_is_told_without_control_characters():

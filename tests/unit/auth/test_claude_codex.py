@@ -9,13 +9,16 @@ from contextlib import asynccontextmanager
 import pytest
 import trio
 
-from proxy.auth import kinds
+from proxy.auth import grants, kinds
 from proxy.auth.book import AccountBook
+from proxy.auth.files import parse
+from proxy.auth.kind import LAST, keeps_secrets
 from proxy.auth.kinds.codex import Claims, claims_of
 from proxy.config.declared import Declared
 from proxy.config.model import AccountOptions, ServiceOptions
 from proxy.errors import ProxyError
 from proxy.net.api import UpstreamBroken
+from proxy.net.fetch import Answer
 from proxy.routing.build import build
 from proxy.telemetry.log import Log
 from tests.unit.auth.mock_github import Reply, WallClock
@@ -336,3 +339,59 @@ def test_no_kind_keeps_state():
         kind = kinds.get(name)
         assert kind is not None
         assert vars(kind) == {}
+
+
+@pytest.mark.parametrize(
+    ("said", "end"),
+    [
+        ({}, LAST),
+        ({"expired": None}, LAST),
+        ({"expired": 1_900_000_000}, 1_900_000_000.0),
+        ({"expired": 1_900_000_000_000}, 1_900_000_000.0),
+        ({"expired": "1900000000"}, 1_900_000_000.0),
+        ({"expired": "2030-03-17T20:46:40+03:00"}, 1_900_000_000.0),
+        ({"expired": "at noon"}, 0.0),
+    ],
+)
+def test_when_a_stored_token_ends(said, end):
+    file = parse("a.json", json.dumps({"type": "claude", "access_token": "t", **said}).encode())
+    token = kinds.get("claude").stored(file)
+    assert token is not None
+    assert token.expires == end
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\r\nX: y", "\u00e9", "", 5, None])
+def test_a_stored_token_that_cannot_be_sent_is_none(value):
+    file = parse("a.json", json.dumps({"type": "claude", "access_token": value}).encode())
+    assert kinds.get("claude").stored(file) is None
+
+
+@pytest.mark.parametrize("body", [b'{"a":' * 5000, b"[]", b"", b"\xff", b'{"error":"\xff"}'])
+def test_an_answer_that_cannot_be_read_is_none(body):
+    assert grants.read(body) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "safe"),
+    [
+        ("https://oauth2.googleapis.com/token", True),
+        ("http://127.0.0.1:9/token", True),
+        ("http://[::1]:9/token", True),
+        ("http://localhost/token", True),
+        ("http://oauth2.googleapis.com/token", False),
+        ("http://localhost.evil/token", False),
+        ("http://localhost@evil/token", False),
+        ("https://user:secret@h/token", False),
+        ("ftp://127.0.0.1/token", False),
+        ("https://", False),
+        ("https://[x", False),
+        ("token", False),
+    ],
+)
+def test_where_a_login_may_be_sent(url, safe):
+    assert keeps_secrets(url) is safe
+
+
+def test_a_service_that_wants_to_be_left_alone_for_no_time_at_all():
+    for said, seconds in ((b"nan", 0.0), (b"inf", 86400.0), (b"-1", 0.0), (b"x", 0.0), (b"3", 3.0)):
+        assert grants.retry_after(Answer(503, [(b"retry-after", said)], b"")) == seconds

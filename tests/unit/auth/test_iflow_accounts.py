@@ -99,6 +99,7 @@ async def test_a_key_that_cannot_be_asked_anew_is_used_as_long_as_it_goes(tmp_pa
     [
         ({"base_url": "https://own.example/v1/"}, ServiceOptions(), "https://own.example/v1"),
         ({"base_url": "no address"}, ServiceOptions(), "https://apis.iflow.cn/v1"),
+        ({"base_url": "https://[x"}, ServiceOptions(), "https://apis.iflow.cn/v1"),
         (
             {"base_url": "https://own.example/v1"},
             ServiceOptions(base_url="https://said.example/v1"),
@@ -212,6 +213,18 @@ async def test_a_new_login_without_its_key_is_not_lost(tmp_path, autojump_clock)
     assert tokens == ["old-refresh", "new-refresh"]
 
 
+async def test_a_new_login_is_kept_where_the_server_ends_before_its_key_came(
+    tmp_path, autojump_clock
+):
+    put(tmp_path, OAUTH)
+    service = oauth()
+    async with running(tmp_path, service) as book:
+        with trio.move_on_after(0.15):  # each answer takes 0.1 s
+            await book.ready(credential(book))
+        assert service.calls(USER_URL)
+    assert kept(tmp_path)["refresh_token"] == "new-refresh"
+
+
 @pytest.mark.parametrize(
     ("content", "url", "answer", "lasting"),
     [
@@ -236,7 +249,8 @@ async def test_a_new_login_without_its_key_is_not_lost(tmp_path, autojump_clock)
         (COOKIE, KEY_URL, Reply(200, {"success": True, "data": {}}), False),
         (COOKIE, KEY_URL, Reply(429, {}, [(b"retry-after", b"60")]), False),
         (COOKIE, KEY_URL, UpstreamBroken("timeout", "late"), False),
-        ({**COOKIE, "email": ""}, KEY_URL, KEY, True),
+        (COOKIE, KEY_URL, {**KEY, "data": {"name": "dev@example.com", "apiKey": ""}}, False),
+        ({**COOKIE, "email": ""}, KEY_URL, KEY, False),
         ({**COOKIE, "cookie": "BXAuth=\u00e9;"}, KEY_URL, KEY, True),
     ],
 )

@@ -148,7 +148,8 @@ async def test_what_the_editors_names_say_stays_true_after_a_renewal(tmp_path, a
         ({}, Reply(200, b"<html>"), False),
         ({}, Reply(200, {"expiresIn": 3600}), False),
         ({}, UpstreamBroken("connect", "no route"), False),
-        ({"auth_method": "idc", "region": "x.evil/", **CLIENT}, FRESH, True),
+        ({"auth_method": "idc", "region": "x.evil/", **CLIENT}, FRESH, False),
+        ({"auth_method": "idc", "region": "\u00df-1", **CLIENT}, FRESH, False),
     ],
 )
 async def test_failures(tmp_path, autojump_clock, more, answer, lasting):

@@ -292,3 +292,18 @@ def test_claudes_tools_come_in_geminis_schema():
     assert claude[1] == {"googleSearch": {}}
     flash = shaped(candidate("antigravity", "gemini-3-flash"), inner)["request"]["tools"]
     assert flash == tools
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        {"contents": 5},
+        {"contents": [{"role": "user", "parts": 5}]},
+        {"contents": [{"role": "user", "parts": "abc"}]},
+        {"tools": [{"functionDeclarations": 5}]},
+        {"tools": [{"functionDeclarations": [{"parameters": 5}]}]},
+    ],
+)
+def test_a_native_clients_mistakes_are_left_to_the_service(inner):
+    body = shaped(candidate("antigravity", "claude-sonnet-4-5"), inner, "stream", "gemini_cli")
+    assert body["project"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from zlib import crc32
 
 import pytest
@@ -32,6 +33,16 @@ def test_any_chunking_gives_the_same_frames(cuts):
         found += parser.feed(STREAM[at:cut])
         at = cut
     assert found == FRAMES
+
+
+def test_a_large_frame_in_small_pieces_is_put_together_once():
+    payload = b"x" * (4 * 1024 * 1024)
+    data = frame({}, payload)
+    parser, began = FrameParser(), time.process_time()
+    found = [one for at in range(0, len(data), 64) for one in parser.feed(data[at : at + 64])]
+    assert found == [({}, payload)]
+    assert time.process_time() - began < 2.0
+    assert not parser.inside
 
 
 def test_a_frame_that_has_begun_is_told():

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.jsonio import encode
 from proxy.wire.gemini.projection import schema_of
 
 DOCUMENTED = {
@@ -77,6 +78,35 @@ def test_references_are_filled_in_and_circles_end():
     assert tree["properties"]["next"]["properties"]["name"] == {"type": "string"}
     assert found["properties"]["gone"] == {"type": "string"}
     assert "$defs" not in found
+
+
+def tree(*children):
+    return {"type": "object", "properties": {name: {"$ref": "#/$defs/n"} for name in children}}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"tree": {"$ref": "#/$defs/n"}}, "$defs": {"n": tree("left", "right")}},
+        {"$ref": "#/$defs/n", "$defs": {"n": tree(*(f"child{i}" for i in range(10)))}},
+        {"allOf": [{"$ref": "#"}, {"$ref": "#/"}, {"$ref": "#//"}]},
+    ],
+)
+def test_what_branches_into_itself_stays_small(schema):
+    assert len(encode(schema_of(schema))) < 20_000
+
+
+def test_definitions_that_double_each_other_end():
+    definitions = {
+        f"n{i}": {"properties": {k: {"$ref": f"#/$defs/n{i + 1}"} for k in "ab"}} for i in range(20)
+    }
+    found = schema_of({"$ref": "#/$defs/n0", "$defs": definitions})
+    assert len(encode(found)) < 1_000_000
+
+
+def test_required_may_hold_anything():
+    found = schema_of({"allOf": [{"required": [{}]}, {"required": [[], "a"]}, tree("a")]})
+    assert found["required"] == ["a"]
 
 
 KEYS = st.sampled_from(

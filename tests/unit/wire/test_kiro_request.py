@@ -54,6 +54,13 @@ def test_models(name, model):
     assert model_of(name) == model
 
 
+def test_arguments_that_nest_too_deeply_are_none():
+    function = {"name": "f", "arguments": '{"a":' * 3000 + "1" + "}" * 3000}
+    called = {**CALLED, "tool_calls": [{**CALL, "function": function}]}
+    turn = history([ASKED, called, RESULT])[1]["assistantResponseMessage"]
+    assert turn["toolUses"][0]["input"] == {}
+
+
 def test_one_message():
     body = encoded([ASKED])
     assert body == {

@@ -55,6 +55,37 @@ def parts(*frames):
 METERING = event("meteringEvent", unit="credit", usage=0.02)
 
 
+def raw(kind, payload):
+    return frame({":message-type": "event", ":event-type": kind}, payload)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        raw("assistantResponseEvent", b'{"content":"\xff"}'),
+        raw("assistantResponseEvent", b'{"content":"\\ud800"}'),
+        event("contextUsageEvent", contextUsagePercentage="inf"),
+        event("contextUsageEvent", contextUsagePercentage="nan"),
+        event("messageMetadataEvent", tokenUsage={"outputTokens": "nan"}),
+        event("messageMetadataEvent", tokenUsage={"uncachedInputTokens": "-inf"}),
+        event("messageMetadataEvent", tokenUsage={"cacheReadInputTokens": "inf"}),
+        raw("toolUseEvent", b'{"toolUses":' * 3000),
+    ],
+)
+def test_an_event_that_cannot_be_read_costs_nothing_else(odd):
+    assert answer(text("a"), odd, text("b")).choices[0].parts == [Text("ab")]
+
+
+def test_an_error_that_nests_too_deeply_is_one():
+    body = b'{"a":' * 5000
+    assert get("kiro").decode_error(500, body).message.startswith('{"a":')
+
+
+def test_arguments_that_nest_too_deeply_are_none():
+    (call,) = parts(tool(input='{"a":' * 3000 + "1" + "}" * 3000, stop=True))
+    assert call == ToolUse("t1", "f", "{}")
+
+
 def test_a_text():
     found = answer(text("The"), text(" Loire"), event("messageMetadataEvent", **USAGE), METERING)
     assert found.choices[0].parts == [Text("The Loire")]
