@@ -101,12 +101,15 @@ class AccountBook:
         `options`: as they would be with these, which are not in force yet. Callable from any thread.
         """
         chosen = options or self._options
-        return tuple(
-            entry
-            for account in tuple(self._accounts.values())
-            if not account.file.disabled
-            for entry in account.under(chosen).declared(self._learned, self._began)
-        )
+        found: list[declared.Account] = []
+        for account in tuple(self._accounts.values()):
+            if account.file.disabled:
+                continue
+            try:
+                found += account.under(chosen).declared(self._learned, self._began)
+            except Exception as error:  # noqa: BLE001  # one file must not take all routes along
+                self._log.crash("account", error)
+        return tuple(found)
 
     def accounts(self) -> tuple[AccountView, ...]:
         """All account files that can be read, by name."""

@@ -613,3 +613,19 @@ async def test_who_has_a_successor_renews_nothing_ahead(tmp_path, autojump_clock
         await trio.sleep(100)
         await book.ready(credential(book))
         assert github.exchanges == before + 1
+
+
+async def test_an_account_that_cannot_be_served_takes_no_other_along(
+    tmp_path, autojump_clock, monkeypatch
+):
+    put(tmp_path)
+    put(tmp_path, "b.json")
+    log = Log(descriptor=-1)
+    async with running(tmp_path, log=log) as (book, _):
+
+        def broken(*_):
+            raise LookupError("odd")
+
+        monkeypatch.setattr(book._accounts["a.json"], "declared", broken)
+        assert {entry.credential.account for entry in book.declared()} == {"b.json"}
+        assert "crash where=account" in "".join(log._lines)
