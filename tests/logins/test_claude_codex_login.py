@@ -12,6 +12,7 @@ import subprocess
 import sys
 from base64 import urlsafe_b64encode
 from copy import copy
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -357,7 +358,13 @@ def test_ctrl_c_ends_a_login_without_a_word_too_many(tmp_path):
     command = [sys.executable, "-m", "proxy", "login", "antigravity", "--config", str(config)]
     ours, theirs = os.openpty()
     with subprocess.Popen(
-        [*command, "--no-browser"], cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs
+        [*command, "--no-browser"],
+        cwd=ROOT,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        # Whoever runs the tests in the background ignores the signal, and children inherit that.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     ) as process:
         os.close(theirs)
         said = read_until(ours, b"press Enter", b"")
