@@ -184,6 +184,9 @@ class OneWire(Kind):
 
     provider: Provider
     wire: WireName
+    owner = ""
+    family = ""
+    """How its models are listed, see `declared.Account.owner` and `kind`; empty = as the provider's."""
 
     def address(self, file: AccountFile, token: Token | None) -> str:
         """Where requests go, unless the configuration names another place."""
@@ -209,6 +212,10 @@ class OneWire(Kind):
             service=options.services.get(self.provider),
         )
 
+    def credentials(self, account: Account) -> list[Credential]:
+        """Those of an account: one, unless it has several quotas."""
+        return [account.credential(self.wire)]
+
     def declared(
         self,
         account: Account,
@@ -218,10 +225,11 @@ class OneWire(Kind):
         """See Kind."""
         return [
             declared.Account(
-                credential=account.credential(self.wire),
+                credential=credential,
                 group=self.provider,
                 prefix=account.prefix,
-                owner=self.provider,
-                kind=self.provider,
+                owner=self.owner or self.provider,
+                kind=self.family or self.provider,
             )
+            for credential in self.credentials(account)
         ]

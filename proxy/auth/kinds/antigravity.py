@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from proxy.auth import grants
-from proxy.auth.kind import LAST, Kind, Models, Token, Unreachable
+from proxy.auth.kind import LAST, Models, OneWire, Token, Unreachable
 from proxy.config import declared
-from proxy.config.model import Credential
 from proxy.net.api import UpstreamBroken
 from proxy.net.fetch import Answer, fetch
 from proxy.secret import Secret
@@ -18,7 +18,7 @@ from proxy.upstream import antigravity, google_facts
 if TYPE_CHECKING:
     from proxy.auth.account import Account
     from proxy.auth.files import AccountFile
-    from proxy.config.model import AccountOptions, WireName
+    from proxy.config.model import AccountOptions, Credential, WireName
     from proxy.net.api import Transport
 
 _NAME: Final = "antigravity"
@@ -26,10 +26,12 @@ _SECONDS: Final = 15.0
 """From asking one address for the list to its last byte."""
 
 
-class Antigravity(Kind):
+class Antigravity(OneWire):
     """See the module."""
 
     name = _NAME
+    provider = _NAME
+    wire = "gemini_cli"
     has_list = True
 
     def stored(self, file: AccountFile) -> Token | None:
@@ -45,31 +47,20 @@ class Antigravity(Kind):
         times = {"timestamp": int(now * 1000), "expires_in": int(token.expires - now)}
         return {**super().saved(token, now), **times}
 
+    def address(self, file: AccountFile, token: Token | None) -> str:  # noqa: ARG002  # one for all
+        """See OneWire."""
+        return _addresses(file)[0]
+
     def credential(
-        self,
-        file: AccountFile,
-        token: Token | None,  # noqa: ARG002  # one address for all
-        options: AccountOptions,
-        wire: WireName,  # noqa: ARG002  # one wire for all
+        self, file: AccountFile, token: Token | None, options: AccountOptions, wire: WireName
     ) -> Credential:
-        """See Kind. An address of the file's own is the only one."""
-        own = file.text("base_url").rstrip("/")
-        urls = (own,) if own else google_facts.of(_NAME).base_urls
+        """See Kind."""
         agent = file.text("user_agent")
         sendable = agent.isascii() and agent.isprintable()
-        return Credential(
-            id=file.name,
-            provider=_NAME,
-            wire="gemini_cli",
-            base_url=urls[0],
-            mirrors=urls[1:],
+        return replace(
+            super().credential(file, token, options, wire),
+            mirrors=_addresses(file)[1:],
             headers=(("User-Agent", agent),) if agent and sendable else (),
-            proxy=options.proxy,
-            upstream=_NAME,
-            label=file.label,
-            prefix=file.text("prefix"),
-            section="auth-dir",
-            account=file.name,
             project=file.text("project_id"),
         )
 
@@ -83,7 +74,7 @@ class Antigravity(Kind):
         models = google_facts.of(_NAME).models if account.models is None else account.models
         return [
             declared.Account(
-                credential=account.credential("gemini_cli"),
+                credential=account.credential(self.wire),
                 group=_NAME,
                 listed=google_facts.listed(cast("tuple[google_facts.Model, ...]", models), now),
                 builtin=False,
@@ -144,6 +135,12 @@ async def _list(transport: Transport, url: str, credential: Credential) -> Answe
         proxy=credential.proxy,
         seconds=_SECONDS,
     )
+
+
+def _addresses(file: AccountFile) -> tuple[str, ...]:
+    """Where to ask in turn; an address of the file's own is the only one."""
+    own = file.text("base_url").rstrip("/")
+    return (own,) if own else google_facts.of(_NAME).base_urls
 
 
 KIND: Final = Antigravity()

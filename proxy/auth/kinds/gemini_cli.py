@@ -9,26 +9,28 @@ from msgspec.structs import replace
 
 from proxy.auth import grants
 from proxy.auth.files import rfc3339, seconds_of
-from proxy.auth.kind import LAST, Kind, LoginRefused, Token, keeps_secrets
-from proxy.config import declared
-from proxy.config.model import Credential
+from proxy.auth.kind import LAST, LoginRefused, OneWire, Token, keeps_secrets
 from proxy.secret import Secret
 from proxy.upstream import google_facts
 
 if TYPE_CHECKING:
     from proxy.auth.account import Account
     from proxy.auth.files import AccountFile
-    from proxy.config.model import AccountOptions, WireName
+    from proxy.config.model import AccountOptions, Credential, WireName
     from proxy.net.api import Transport
 
 _NAME: Final = "gemini-cli"
 _UNSAFE: Final = re.compile(r"[/\\\s]")
 
 
-class GeminiCli(Kind):
+class GeminiCli(OneWire):
     """See the module. What the token endpoint gave stands in the file's object `token`."""
 
     name = _NAME
+    provider = _NAME
+    wire = "gemini_cli"
+    owner = "google"
+    family = "gemini"
 
     def login(self, file: AccountFile) -> str:
         """See Kind."""
@@ -52,45 +54,20 @@ class GeminiCli(Kind):
         }
         return {"token": found}
 
+    def address(self, file: AccountFile, token: Token | None) -> str:  # noqa: ARG002  # one for all
+        """See OneWire."""
+        return file.text("base_url") or google_facts.of(_NAME).base_urls[0]
+
     def credential(
-        self,
-        file: AccountFile,
-        token: Token | None,  # noqa: ARG002  # one address for all
-        options: AccountOptions,
-        wire: WireName,  # noqa: ARG002  # one wire for all
+        self, file: AccountFile, token: Token | None, options: AccountOptions, wire: WireName
     ) -> Credential:
         """See Kind. `project`: all of the file's."""
-        return Credential(
-            id=file.name,
-            provider=_NAME,
-            wire="gemini_cli",
-            base_url=(file.text("base_url") or google_facts.of(_NAME).base_urls[0]).rstrip("/"),
-            proxy=options.proxy,
-            upstream=_NAME,
-            label=file.label,
-            prefix=file.text("prefix"),
-            section="auth-dir",
-            account=file.name,
-            project=file.text("project_id"),
-        )
+        whole = super().credential(file, token, options, wire)
+        return replace(whole, project=file.text("project_id"))
 
-    def declared(
-        self,
-        account: Account,
-        learned: dict[str, WireName],  # noqa: ARG002  # there is no other wire
-        now: int,  # noqa: ARG002  # the list has its dates
-    ) -> list[declared.Account]:
-        """See Kind. Each project has a quota of its own, so each is a credential."""
-        return [
-            declared.Account(
-                credential=credential,
-                group=_NAME,
-                prefix=account.prefix,
-                owner="google",
-                kind="gemini",
-            )
-            for credential in _by_project(account.credential("gemini_cli"))
-        ]
+    def credentials(self, account: Account) -> list[Credential]:
+        """See OneWire. Each project has a quota of its own, so each is a credential."""
+        return _by_project(account.credential(self.wire))
 
     async def exchange(
         self, transport: Transport, login: Secret, file: AccountFile, options: AccountOptions

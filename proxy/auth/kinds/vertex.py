@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from proxy.auth import grants, rsa
-from proxy.auth.kind import Kind, LoginRefused, Token, keeps_secrets
-from proxy.config import declared
-from proxy.config.model import Credential
+from proxy.auth.kind import LoginRefused, OneWire, Token, keeps_secrets
 from proxy.secret import Secret
 
 if TYPE_CHECKING:
-    from proxy.auth.account import Account
     from proxy.auth.files import AccountFile
-    from proxy.config.model import AccountOptions, WireName
+    from proxy.config.model import AccountOptions
     from proxy.net.api import Transport
 
-_NAME: Final = "vertex"
 _SCOPE: Final = "https://www.googleapis.com/auth/cloud-platform"
 _TOKEN_URL: Final = "https://oauth2.googleapis.com/token"
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -33,10 +29,14 @@ _CLOCK: Final = "short-lived"
 """How Google says that this machine's clock, not the key, is wrong."""
 
 
-class Vertex(Kind):
+class Vertex(OneWire):
     """See the module. Tokens are kept in memory: a new one costs one request an hour."""
 
-    name = _NAME
+    name = "vertex"
+    provider = "vertex"
+    wire = "gemini"
+    owner = "google"
+    family = "gemini"
     login_key = "service_account"
 
     def login(self, file: AccountFile) -> str:
@@ -55,43 +55,9 @@ class Vertex(Kind):
         """The project that pays."""
         return _project(file)
 
-    def credential(
-        self,
-        file: AccountFile,
-        token: Token | None,  # noqa: ARG002  # the file names the address
-        options: AccountOptions,
-        wire: WireName,  # noqa: ARG002  # one wire for all
-    ) -> Credential:
-        """See Kind."""
-        return Credential(
-            id=file.name,
-            provider=_NAME,
-            wire="gemini",
-            base_url=_address(file),
-            proxy=options.proxy,
-            upstream=_NAME,
-            label=file.label,
-            prefix=file.text("prefix"),
-            section="auth-dir",
-            account=file.name,
-        )
-
-    def declared(
-        self,
-        account: Account,
-        learned: dict[str, WireName],  # noqa: ARG002  # there is no other wire
-        now: int,  # noqa: ARG002  # the list has its dates
-    ) -> list[declared.Account]:
-        """See Kind."""
-        return [
-            declared.Account(
-                credential=account.credential("gemini"),
-                group=_NAME,
-                prefix=account.prefix,
-                owner="google",
-                kind="gemini",
-            )
-        ]
+    def address(self, file: AccountFile, token: Token | None) -> str:  # noqa: ARG002  # the file names it
+        """See OneWire."""
+        return _address(file)
 
     async def exchange(
         self, transport: Transport, login: Secret, file: AccountFile, options: AccountOptions
